@@ -1,0 +1,73 @@
+"""The one home of rounding: the seven modes of ``ap_fixed``, on torch tensors.
+
+Everything that rounds, in training, in the emulator and in the vectors, calls :func:`round_to_integer`.
+(The QONNX executor rounds by itself on purpose: it is the second reading that this one is compared with.)
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+
+class Rounding(StrEnum):
+    """What happens to the bits below the last one; names and meanings are those of ``ap_fixed``.
+
+    ``RND_CONV`` (ties to even) is what ``torch.round``, QKeras and QONNX's ``ROUND`` do.
+    """
+
+    TRN = "TRN"
+    """Toward minus infinity (floor): the bits are cut off."""
+    TRN_ZERO = "TRN_ZERO"
+    """Toward zero."""
+    RND = "RND"
+    """To nearest, ties toward plus infinity."""
+    RND_ZERO = "RND_ZERO"
+    """To nearest, ties toward zero."""
+    RND_MIN_INF = "RND_MIN_INF"
+    """To nearest, ties toward minus infinity."""
+    RND_INF = "RND_INF"
+    """To nearest, ties away from zero."""
+    RND_CONV = "RND_CONV"
+    """To nearest, ties to even."""
+
+
+def round_to_integer(x: Tensor, rounding: Rounding = Rounding.RND_CONV) -> Tensor:
+    """Round every element of ``x`` to an integer.
+
+    ``floor(x + 0.5)`` would be wrong just below a tie, where the sum itself is rounded; the ties are told
+    apart by ``x - floor(x)``, which is exact for every float.
+
+    Args:
+        x: any shape, any float dtype.
+        rounding: the mode.
+
+    Returns:
+        The shape and dtype of ``x``.
+
+    Example:
+        >>> x = torch.tensor([-1.5, -0.5, 0.5, 1.5])
+        >>> round_to_integer(x, Rounding.RND_CONV).tolist()
+        [-2.0, -0.0, 0.0, 2.0]
+        >>> round_to_integer(x, Rounding.RND).tolist()
+        [-1.0, 0.0, 1.0, 2.0]
+    """
+    if rounding is Rounding.RND_CONV:
+        return torch.round(x)
+    if rounding is Rounding.TRN:
+        return torch.floor(x)
+    if rounding is Rounding.TRN_ZERO:
+        return torch.trunc(x)
+    low = torch.floor(x)
+    rest = x - low
+    if rounding is Rounding.RND:
+        up = rest >= 0.5
+    elif rounding is Rounding.RND_MIN_INF:
+        up = rest > 0.5
+    elif rounding is Rounding.RND_INF:
+        up = torch.where(x < 0, rest > 0.5, rest >= 0.5)
+    else:  # RND_ZERO
+        up = torch.where(x < 0, rest >= 0.5, rest > 0.5)
+    return torch.where(up, low + 1, low)
