@@ -1,0 +1,147 @@
+"""``Workload``: what one layer does, as plain numbers. A layer states it, a cost target prices it.
+
+Nothing in here knows a layer class or a target, so that N layers and M targets need N + M pieces of code.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from torchq.formats import FixedPoint, Format
+
+UNQUANTIZED_BITS = 32
+"""The width at which a tensor without a format is counted: a float32."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor that flows between layers.
+
+    Args:
+        name: the graph node that makes it.
+        shape: without the batch axis.
+        format: its number format; None if no quantizer made it (it is a float then).
+
+    Example:
+        >>> spec = TensorSpec("relu1", (64,), FixedPoint(6, 0, signed=False))
+        >>> spec.count, spec.bits
+        (64, 384)
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    format: Format | None
+
+    @property
+    def count(self) -> int:
+        """How many values it has, for one sample."""
+        return math.prod(self.shape)
+
+    @property
+    def bits(self) -> int:
+        """All bits of one sample; 32 a value where there is no format."""
+        return total_bits(self.format, self.shape)
+
+
+@dataclass(frozen=True)
+class ParamSpec:
+    """A weight or a bias.
+
+    Args:
+        name: the parameter's name in the layer, ``"weight"`` or ``"bias"``.
+        shape: of the parameter.
+        format: its number format; None if it has no quantizer.
+        zeros: how many of its quantized values are exactly zero.
+
+    Example:
+        >>> spec = ParamSpec("weight", (64, 16), FixedPoint(6, 1), zeros=100)
+        >>> spec.count, spec.bits
+        (1024, 6144)
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    format: Format | None
+    zeros: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many values it has."""
+        return math.prod(self.shape)
+
+    @property
+    def bits(self) -> int:
+        """All bits of it; 32 a value where there is no format."""
+        return total_bits(self.format, self.shape)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What one layer does for one sample.
+
+    Args:
+        layer: the layer's name in the model.
+        kind: the kind of its graph node: ``"linear"``, ``"relu"``, ``"quantize"``, ...
+        inputs: the tensors it reads.
+        output: the tensor it writes.
+        macs: multiplications (with the addition of each product).
+        fan_in: how many products are summed to one output; 0 for layers that sum none.
+        product: the type of one product by QTools' rules; None if there is none, or no fixed-point grid.
+        accumulator: the type of the sum of all products and the bias by QTools' rules; None likewise.
+        weight: the weight, if it has one.
+        bias: the bias, if it has one.
+
+    Example:
+        >>> x = TensorSpec("input", (16,), FixedPoint(16, 7))
+        >>> y = TensorSpec("fc1", (64,), FixedPoint(26, 12))
+        >>> weight, bias = (ParamSpec(n, s, FixedPoint(6, 1)) for n, s in [("weight", (64, 16)), ("bias", (64,))])
+        >>> work = Workload("fc1", "linear", (x,), y, macs=1024, fan_in=16, weight=weight, bias=bias)
+        >>> work.parameter_bits, work.zeros
+        (6528, 0)
+    """
+
+    layer: str
+    kind: str
+    inputs: tuple[TensorSpec, ...]
+    output: TensorSpec
+    macs: int = 0
+    fan_in: int = 0
+    product: FixedPoint | None = None
+    accumulator: FixedPoint | None = None
+    weight: ParamSpec | None = None
+    bias: ParamSpec | None = None
+
+    @property
+    def parameters(self) -> tuple[ParamSpec, ...]:
+        """The weight and the bias, as far as the layer has them."""
+        return tuple(p for p in (self.weight, self.bias) if p is not None)
+
+    @property
+    def parameter_bits(self) -> int:
+        """The bits of all parameters."""
+        return sum(p.bits for p in self.parameters)
+
+    @property
+    def zeros(self) -> int:
+        """How many parameters are exactly zero."""
+        return sum(p.zeros for p in self.parameters)
+
+
+def total_bits(format: Format | None, shape: tuple[int, ...]) -> int:
+    """The bits of a tensor of this shape; formats per channel or element are summed element by element.
+
+    Example:
+        >>> total_bits(FixedPoint(np.array([[2], [3]]), 1), (2, 4))
+        20
+        >>> total_bits(None, (5,))
+        160
+    """
+    count = math.prod(shape)
+    if format is None:
+        return UNQUANTIZED_BITS * count
+    if isinstance(format, FixedPoint) and not format.is_scalar:
+        return int(np.broadcast_to(np.asarray(format.width), shape).sum())
+    return int(format.width) * count
