@@ -97,7 +97,8 @@ class Workload:
     Example:
         >>> x = TensorSpec("input", (16,), FixedPoint(16, 7))
         >>> y = TensorSpec("fc1", (64,), FixedPoint(26, 12))
-        >>> weight, bias = (ParamSpec(n, s, FixedPoint(6, 1)) for n, s in [("weight", (64, 16)), ("bias", (64,))])
+        >>> weight = ParamSpec("weight", (64, 16), FixedPoint(6, 1))
+        >>> bias = ParamSpec("bias", (64,), FixedPoint(6, 1))
         >>> work = Workload("fc1", "linear", (x,), y, macs=1024, fan_in=16, weight=weight, bias=bias)
         >>> work.parameter_bits, work.zeros
         (6528, 0)
