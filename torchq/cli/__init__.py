@@ -1,1 +1,3 @@
+"""The ``torchq`` command."""
 
+from torchq.cli.main import main as main

@@ -1,0 +1,277 @@
+"""From a file and ``key=value`` texts to a checked :class:`Recipe`; every fault is shown at once."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from torchq.errors import RecipeError, TorchqError
+from torchq.recipe import yaml
+from torchq.recipe.schema import Recipe
+
+SHIPPED = Path(__file__).parent / "shipped"
+SUFFIX = ".yaml"
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A recipe, and what it was made of.
+
+    Attributes:
+        name: the shipped name (``jets/autoq_energy``) or the file's stem.
+        recipe: the checked values.
+        text: the file as it stands.
+        overrides: the ``key=value`` texts that were laid over it.
+    """
+
+    name: str
+    recipe: Recipe
+    text: str
+    overrides: tuple[str, ...] = ()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that decides the result, as plain values."""
+        plain: dict[str, Any] = json.loads(self.recipe.model_dump_json(exclude={"title", "description"}))
+        return plain
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes that come with the package, by name."""
+    root = SHIPPED if SHIPPED.is_dir() else Path(__file__).parents[2] / "recipes"
+    return {
+        str(path.relative_to(root).with_suffix("").as_posix()): path
+        for path in sorted(root.rglob(f"*{SUFFIX}"))
+    }
+
+
+def find(name: str) -> Path:
+    """The file of a recipe given by path or by shipped name.
+
+    Raises:
+        RecipeError: neither exists.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    known = shipped()
+    if name.removesuffix(SUFFIX) in known:
+        return known[name.removesuffix(SUFFIX)]
+    stem = name.removesuffix(SUFFIX).removeprefix("recipes/")
+    near = difflib.get_close_matches(stem, known, n=1, cutoff=0.5)
+    advice = f"did you mean {near[0]!r}? " if near else ""
+    raise RecipeError(
+        f"{name}: no such recipe file, and no recipe of that name is shipped",
+        hint=f"{advice}Known: {', '.join(known)}",
+    )
+
+
+def load(name: str, overrides: Sequence[str] = ()) -> LoadedRecipe:
+    """Read, override and check a recipe.
+
+    Args:
+        name: path of a YAML file, or the name of a shipped recipe.
+        overrides: ``key=value`` texts with dotted keys, such as ``search.trials=10``.
+
+    Raises:
+        RecipeError: all faults, one a line, each ``file:line: key: what came and what is needed``.
+    """
+    path = find(name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise RecipeError(f"{path}: cannot be read as UTF-8 text ({fault})") from None
+    located = yaml.read_yaml(text, str(path))
+    if not isinstance(located.value, dict):
+        raise RecipeError(f"{path}:1: a recipe is a mapping of keys to values")
+    for override in overrides:
+        _lay_over(located, override)
+    recipe = _check(located)
+    names = {file.resolve(): known for known, file in shipped().items()}
+    return LoadedRecipe(names.get(path.resolve(), path.stem), recipe, text, tuple(overrides))
+
+
+def _lay_over(located: yaml.Located, override: str) -> None:
+    key, sign, text = override.partition("=")
+    if not sign or not key.strip():
+        raise RecipeError(f"command line: {override!r}: write key=value, as in search.trials=10")
+    value = yaml.read_yaml(text, f"command line: {key}").value
+    parts = key.strip().split(".")
+    here = located.value
+    for part in parts[:-1]:
+        here = here.setdefault(part, {})
+        if not isinstance(here, dict):
+            raise RecipeError(f"command line: {key}: {part} is a value, not a group of keys")
+    here[parts[-1]] = value
+    for end in range(1, len(parts) + 1):
+        located.lines.setdefault(tuple(parts[:end]), 0)
+    located.lines[tuple(parts)] = 0
+
+
+def _check(located: yaml.Located) -> Recipe:
+    try:
+        recipe = Recipe.model_validate(copy.deepcopy(located.value))
+    except ValidationError as faults:
+        raise RecipeError("\n".join(_sentences(faults, located))) from None
+    semantic = [f"{located.where(path)}: {_dotted(path)}: {text}" for path, text in _meaning(recipe)]
+    if semantic:
+        raise RecipeError("\n".join(semantic))
+    return recipe
+
+
+def _sentences(faults: ValidationError, located: yaml.Located) -> list[str]:
+    found = []
+    for fault in faults.errors():
+        path = _known_part(fault["loc"], located.value)
+        kind, context = fault["type"], fault.get("ctx", {})
+        key = _dotted(path)
+        if kind == "extra_forbidden":
+            siblings = _keys_under(path[:-1])
+            near = difflib.get_close_matches(str(path[-1]), siblings, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(siblings)}"
+            found.append((path, f"{key}: unknown key; {advice}"))
+        elif kind == "missing":
+            found.append((path, f"{key}: this key is missing"))
+        elif kind == "value_error":
+            found.append((path, f"{key}: {context.get('error', fault['msg'])}"))
+        else:
+            found.append((path, f"{key}: {_needed(fault)}, got {_shown(fault['input'])}"))
+    found.sort(key=lambda item: _line(located, item[0]))
+    return [
+        f"{'command line' if _line(located, path) == 0 else located.where(path)}: {text}" for path, text in found
+    ]
+
+
+def _line(located: yaml.Located, path: yaml.Path) -> int:
+    for end in range(len(path), -1, -1):
+        if path[:end] in located.lines:
+            return located.lines[path[:end]]
+    return 1
+
+
+def _needed(fault: Any) -> str:
+    message: str = fault["msg"]
+    message = message.removeprefix("Input should be ").removeprefix("a valid ")
+    if fault["type"].endswith("_type"):
+        names = {"integer": "a whole number", "number": "a number", "string": "a text"}
+        names |= {"boolean": "true or false", "tuple": "a list", "dictionary": "a group of keys"}
+        message = names.get(message, message)
+        if fault["type"] == "model_type":
+            message = "a group of keys"
+    return f"must be {message}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _known_part(loc: tuple[int | str, ...], value: Any) -> yaml.Path:
+    """The part of pydantic's location that is a path in the file (it adds names of union members)."""
+    path: list[str | int] = []
+    here = value
+    for i, part in enumerate(loc):
+        if isinstance(here, dict) and (part in here or i == len(loc) - 1):
+            path.append(part)
+            here = here.get(part)
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            path.append(part)
+            here = here[part]
+    return tuple(path)
+
+
+def _dotted(path: yaml.Path) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text or "recipe"
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return Recipe.model_json_schema()
+
+
+def _keys_under(path: yaml.Path) -> list[str]:
+    """The keys that a recipe knows under ``path``."""
+
+    def follow(node: dict[str, Any]) -> dict[str, Any]:
+        for option in node.get("anyOf", ()):
+            if "$ref" in option:
+                node = option
+        while "$ref" in node:
+            node = _schema()["$defs"][node["$ref"].rpartition("/")[2]]
+        return node
+
+    here = _schema()
+    for part in path:
+        here = follow(here)
+        here = here.get("properties", {}).get(part) or here.get("additionalProperties") or {}
+    return list(follow(here).get("properties", {}))
+
+
+def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
+    """What only shows when the parts are held against each other: names that nothing answers to."""
+    from torchq.cost import TARGETS
+    from torchq.data import DATASETS
+    from torchq.models import MODELS
+    from torchq.search import SEARCHERS
+
+    named: list[tuple[yaml.Path, Any, str]] = [
+        (("data", "name"), DATASETS, recipe.data.name),
+        (("model", "name"), MODELS, recipe.model.name),
+        (("search", "searcher"), SEARCHERS, recipe.search.searcher),
+        (("search", "goal", "cost"), TARGETS, recipe.search.goal.cost),
+        *((("pick", "times_lower", name), TARGETS, name) for name in recipe.pick.times_lower),
+    ]
+    broken = False
+    for path, registry, name in named:
+        try:
+            registry.get(name)
+        except TorchqError as fault:
+            broken |= path[0] == "model"
+            yield path, str(fault)
+    if recipe.search.goal.kind == "forgiving_factor":
+        for key in ("least_accuracy", "most_cost"):
+            if getattr(recipe.search.goal, key) is not None:
+                yield ("search", "goal", key), "has a meaning with kind: multi_objective only"
+    if not broken:
+        yield from _unknown_layers(recipe)
+
+
+def _unknown_layers(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
+    from torch import nn
+
+    from torchq.models import MODELS
+
+    model = MODELS.get(recipe.model.name)(units=recipe.model.units, batch_norm=recipe.model.batch_norm)
+    layers = dict(model.named_modules())
+    sizes = {name: m.out_features for name, m in layers.items() if isinstance(m, nn.Linear)}
+    last = list(sizes)[-1]
+    for group, part in (("space", recipe.search.space), ("fixed", recipe.search.fixed)):
+        for name, knobs in part.items():
+            path = ("search", group, name)
+            if "*" in name:
+                continue
+            if name not in layers:
+                near = difflib.get_close_matches(name, layers, n=1)
+                advice = f"; did you mean {near[0]!r}?" if near else ""
+                known = ", ".join(key for key in layers if key)
+                yield path, f"the model has no layer of this name{advice} Known: {known}"
+                continue
+            units = getattr(knobs, "units", None)
+            if units is None:
+                continue
+            if name not in sizes:
+                yield (*path, "units"), f"{name} has no neurons of its own; give units to a linear layer"
+            elif name == last:
+                yield (*path, "units"), f"{name} is the output layer: one neuron a class"
+            elif max(units) > sizes[name]:
+                yield (*path, "units"), f"{name} has {sizes[name]} neurons in model.units, got {max(units)}"

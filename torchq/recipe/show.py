@@ -1,0 +1,77 @@
+"""What a person sees while a run works: one line a stage, a bar for what takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Advance = Callable[[str], None]
+"""Called after each unit of work, with what to show behind the bar."""
+
+
+class Show:
+    """Prints to a terminal, or to a log file without control characters.
+
+    Args:
+        console: where to print; None is silence.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console
+
+    def say(self, text: str) -> None:
+        """One line."""
+        if self.console is not None:
+            self.console.print(text, highlight=False)
+
+    def stage(self, name: str, text: str) -> None:
+        """The head line of a stage."""
+        self.say(f"[bold cyan]{name:<10}[/] {text}")
+
+    def fact(self, text: str) -> None:
+        """What a stage found."""
+        self.say(f"{'':<10} {text}")
+
+    @contextmanager
+    def bar(self, text: str, total: int, done: int = 0) -> Iterator[Advance]:
+        """A progress bar of ``total`` units, of which ``done`` were done before."""
+        if self.console is None:
+            yield lambda _: None
+            return
+        if not self.console.is_terminal:
+            with self._lines(text, total, done) as advance:
+                yield advance
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (
+            TextColumn(f"{'':<10} {text}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=self.console) as progress:
+            task = progress.add_task(text, total=total, completed=done, note="")
+
+            def advance(note: str) -> None:
+                progress.update(task, advance=1, note=note)
+
+            yield advance
+
+    @contextmanager
+    def _lines(self, text: str, total: int, done: int) -> Iterator[Advance]:
+        """In a log: about ten lines instead of a bar."""
+        count = done
+
+        def advance(note: str) -> None:
+            nonlocal count
+            count += 1
+            if count == total or count % max(1, total // 10) == 0:
+                self.fact(f"{text} {count}/{total}  {note}")
+
+        yield advance
