@@ -1,0 +1,114 @@
+"""What a wrong recipe is answered with: every fault at once, each with file, line, key and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from torchq.errors import RecipeError
+from torchq.recipe import find, load
+
+GOOD = find("jets/autoq_energy").read_text(encoding="utf-8")
+
+
+def faults(tmp_path: Path, *changes: tuple[str, str], overrides: tuple[str, ...] = ()) -> list[str]:
+    """The sentences for the shipped recipe after some replacements; file names stripped to r.yaml."""
+    text = GOOD
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    path = tmp_path / "r.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError) as caught:
+        load(str(path), overrides)
+    return [line.replace(str(path), "r.yaml") for line in str(caught.value).splitlines()]
+
+
+def line_of(text: str) -> int:
+    return GOOD[: GOOD.index(text)].count("\n") + 1
+
+
+def test_all_faults_are_shown_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    found = faults(
+        tmp_path,
+        ("  valid: 0.16", "  vaild: 0.16"),
+        ("  seed: 0\n  goal", "  seed: -1\n  goal"),
+        ("batch_size: 512", "batch_size: many"),
+    )
+    assert found == [
+        f"r.yaml:{line_of('  valid:')}: data.vaild: unknown key; did you mean 'valid'?",
+        f"r.yaml:{line_of('  batch_size')}: train.batch_size: must be a whole number, got 'many'",
+        f"r.yaml:{line_of('  goal:') - 1}: search.seed: must be greater than or equal to 0, got -1",
+    ]
+
+
+def test_a_missing_key(tmp_path: Path) -> None:
+    start = GOOD.index("  trials:")
+    line = GOOD[start : GOOD.index("\n", start) + 1]
+    assert faults(tmp_path, (line, "")) == [
+        f"r.yaml:{line_of('search:')}: search.trials: this key is missing"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("search.trials=-3", "command line: search.trials: must be greater than 0, got -3"),
+        ("search.trials=1.5", "command line: search.trials: must be a whole number, got 1.5"),
+        ("search.trails=3", "command line: search.trails: unknown key; did you mean 'trials'?"),
+        ("data.seed=on", "command line: data.seed: must be a whole number, got 'on'"),
+        ("model.batch_norm=on", "command line: model.batch_norm: must be true or false, got 'on'"),
+        ("search.searcher=axe", "command line: search.searcher: unknown searcher 'axe'; did you mean 'ax'?"),
+        ("model.name=jet_mlp", "command line: model.name: unknown model 'jet_mlp'; did you mean 'jets_mlp'?"),
+        ("data.name=jest", "command line: data.name: unknown dataset 'jest'; did you mean 'jets'?"),
+        ("search.goal.cost=energy", "command line: search.goal.cost: unknown cost target 'energy'"),
+        ("data.source=file", "command line: data: path must be given with source: file, and only then"),
+        ("data.train=0.9", "command line: data: train and valid must leave a part for the test, got 0.9 + 0.16"),
+        ("train.learning_rate=.nan", "command line: train.learning_rate: must be"),
+        ("search.input=quantized_bit(8)", "command line: search.input[0]: unknown quantizer 'quantized_bit'"),
+        ("search.space.fc9.units=[3]", "command line: search.space.fc9: the model has no layer of this name"),
+        ("search.space.fc1.units=[99]", "command line: search.space.fc1.units: fc1 has 64 neurons in model.units"),
+        ("search.space.relu1.units=[9]", "command line: search.space.relu1.units: relu1 has no neurons of its own"),
+        ("search.space.output.units=[9]", "command line: search.space.output.units: output is the output layer"),
+        ("nonsense", "command line: 'nonsense': write key=value, as in search.trials=10"),
+        ("seed.x=1", "command line: seed.x: seed is a value, not a group of keys"),
+    ],
+)
+def test_faults_of_one_key(tmp_path: Path, override: str, sentence: str) -> None:
+    found = faults(tmp_path, overrides=(override,))
+    assert len(found) == 1
+    assert found[0].startswith(sentence)
+
+
+def test_a_range_that_runs_backwards(tmp_path: Path) -> None:
+    found = faults(tmp_path, overrides=('search.input="quantized_bits({6..2},0)"',))
+    assert found == ["command line: search.input: the range {6..2} runs backwards; write {2..6}"]
+
+
+def test_numbers_in_scientific_notation_are_numbers() -> None:
+    assert load("jets/autoq_energy", ["train.learning_rate=1e-3"]).recipe.train.learning_rate == 1e-3
+
+
+def test_an_unknown_recipe_name() -> None:
+    with pytest.raises(RecipeError) as caught:
+        load("jets/autoq_enrgy")
+    assert str(caught.value).startswith(
+        "jets/autoq_enrgy: no such recipe file, and no recipe of that name is shipped; "
+        "did you mean 'jets/autoq_energy'? Known: "
+    )
+
+
+def test_not_a_mapping_and_not_text(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("- 1\n")
+    with pytest.raises(RecipeError, match=r"r\.yaml:1: a recipe is a mapping of keys to values"):
+        load(str(path))
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match=r"r\.yaml: cannot be read as UTF-8 text"):
+        load(str(path))
+
+
+@pytest.mark.parametrize("name", ["jets/autoq_energy"])
+def test_shipped_recipes_are_good(name: str) -> None:
+    assert load(name).recipe.title
