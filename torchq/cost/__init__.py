@@ -1,1 +1,17 @@
+"""What a network costs: layers state their work, targets price it."""
 
+from torchq.cost.base import TARGETS as TARGETS
+from torchq.cost.base import Price as Price
+from torchq.cost.base import Target as Target
+from torchq.cost.bits import Bits as Bits
+from torchq.cost.energy import Energy as Energy
+from torchq.cost.estimate import estimate as estimate
+from torchq.cost.processes import PROCESSES as PROCESSES
+from torchq.cost.processes import Process as Process
+from torchq.cost.reference import BF as BF
+from torchq.cost.reference import Q6 as Q6
+from torchq.cost.reference import UniformFormats as UniformFormats
+from torchq.cost.reference import in_formats as in_formats
+from torchq.cost.reference import with_softmax as with_softmax
+from torchq.cost.report import CostReport as CostReport
+from torchq.cost.report import LayerCost as LayerCost

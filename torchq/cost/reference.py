@@ -1,0 +1,126 @@
+"""The same network in other number formats: what a trial is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torchq.cost.bits import quantizes
+from torchq.cost.border import border
+from torchq.errors import FormatError
+from torchq.formats import FixedPoint, Float, Format, accumulated, product, summed
+from torchq.workload import ParamSpec, TensorSpec, Workload
+
+
+@dataclass(frozen=True)
+class UniformFormats:
+    """One format for every weight, bias, activation, and the input.
+
+    Args:
+        weight: of every weight.
+        bias: of every bias.
+        output: of every activation.
+        input: of the model's input.
+    """
+
+    weight: Format
+    bias: Format
+    output: Format
+    input: Format
+
+
+BF = UniformFormats(FixedPoint(14, 6), FixedPoint(14, 6), FixedPoint(14, 5, signed=False), FixedPoint(16, 7))
+"""The reference of arXiv:2006.10159: 14-bit weights, biases and activations, 16-bit input."""
+
+Q6 = UniformFormats(FixedPoint(6, 1), FixedPoint(6, 1), FixedPoint(6, 0, signed=False), FixedPoint(16, 7))
+"""The uniform 6-bit model of arXiv:2006.10159, with the same 16-bit input."""
+
+
+def in_formats(workloads: Sequence[Workload], formats: UniformFormats) -> tuple[Workload, ...]:
+    """The same layers on the same shapes, with other formats everywhere.
+
+    Wires pass on what they get; layers without an output quantizer hand on the exact accumulator.
+    No value is looked at, so no parameter counts as zero.
+
+    Args:
+        workloads: in the order of execution.
+        formats: the formats.
+
+    Example:
+        >>> x, y = TensorSpec("input", (16,), None), TensorSpec("fc1", (64,), None)
+        >>> weight = ParamSpec("weight", (64, 16), None)
+        >>> fc1 = Workload("fc1", "linear", (x,), y, macs=1024, fan_in=16, weight=weight)
+        >>> (work,) = in_formats((fc1,), Q6)
+        >>> str(work.weight.format), str(work.accumulator)
+        ('ap_fixed<6,1,RND_CONV,SAT>', 'ap_fixed<25,11,TRN,WRAP>')
+    """
+    sources = border(workloads).sources
+    known: dict[str, Format | None] = {}
+    changed = []
+    for work in workloads:
+        raw = work.kind == "quantize" and work.layer in sources
+        inputs = tuple(x if raw else replace(x, format=known.get(x.name, formats.input)) for x in work.inputs)
+        new = replace(
+            work,
+            inputs=inputs,
+            weight=_parameter(work.weight, formats.weight),
+            bias=_parameter(work.bias, formats.bias),
+        )
+        if work.fan_in:
+            new = _summing(new)
+        if work.layer in sources:
+            form: Format | None = formats.input
+        elif work.kind in ("input", "identity"):
+            form = inputs[0].format if inputs else formats.input
+        elif quantizes(work) and not isinstance(work.output.format, Float):
+            form = formats.output
+        else:
+            form = new.accumulator if work.fan_in else work.output.format
+        known[work.output.name] = form
+        changed.append(replace(new, output=replace(work.output, format=form)))
+    return tuple(changed)
+
+
+def with_softmax(workloads: Sequence[Workload]) -> tuple[Workload, ...]:
+    """The network with a softmax in float32 behind its last layer, as the Keras models have it.
+
+    Example:
+        >>> y = TensorSpec("fc1", (5,), FixedPoint(18, 7))
+        >>> with_softmax((Workload("fc1", "linear", (), y),))[-1].output
+        TensorSpec(name='softmax', shape=(5,), format=Float(width=32))
+    """
+    if not workloads:
+        return ()
+    logits = workloads[-1].output
+    taken = {work.layer for work in workloads} | {work.output.name for work in workloads}
+    name = "softmax" if "softmax" not in taken else "softmax of the output"
+    softmax = Workload(name, "softmax", (logits,), TensorSpec(name, logits.shape, Float(32)))
+    return (*workloads, softmax)
+
+
+def _parameter(spec: ParamSpec | None, format: Format) -> ParamSpec | None:
+    return None if spec is None else replace(spec, format=format, zeros=0)
+
+
+def _summing(work: Workload) -> Workload:
+    """With the exact product and accumulator of the formats it has now."""
+    x = _fixed(work.inputs[0].format)
+    weight = _fixed(work.weight.format) if work.weight else None
+    if x is None or weight is None:
+        return replace(work, product=None, accumulator=None)
+    one = product(x, weight)
+    total = accumulated(one, work.fan_in)
+    if work.bias is not None:
+        bias = _fixed(work.bias.format)
+        return replace(work, product=one, accumulator=None if bias is None else summed(total, bias))
+    return replace(work, product=one, accumulator=total)
+
+
+def _fixed(format: Format | None) -> FixedPoint | None:
+    """None without a fixed-point grid."""
+    if format is None or isinstance(format, FixedPoint):
+        return format
+    try:
+        return format.as_fixed()
+    except FormatError:
+        return None

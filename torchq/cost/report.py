@@ -1,0 +1,145 @@
+"""``CostReport``: what a network costs, layer by layer; as text, as a dict and as HTML."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torchq.cost.base import Costs
+
+_FACTS = ("layer", "kind", "weight", "bias", "accumulator", "output", "macs", "zeros")
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """What one layer costs.
+
+    Args:
+        layer: its name in the model.
+        kind: the kind of its graph node.
+        weight: format of the weight as text, ``"float32"`` without a quantizer, ``""`` without a weight.
+        bias: likewise.
+        accumulator: exact type of the sum of products, ``""`` where there is none.
+        output: format of what leaves the layer.
+        macs: multiplications of one sample.
+        zeros: parameters that are exactly zero.
+        costs: each target's figures: the target's own under its name, its parts under ``<target>_<part>``.
+    """
+
+    layer: str
+    kind: str
+    weight: str
+    bias: str
+    accumulator: str
+    output: str
+    macs: int
+    zeros: int
+    costs: Costs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**{name: getattr(self, name) for name in _FACTS}, "costs": dict(self.costs)}
+
+
+@dataclass(frozen=True)
+class CostReport:
+    """What a network costs.
+
+    Args:
+        total: figures of the whole network, such as ``total["bits"]`` and ``total["energy_pj"]``.
+        layers: one row for each layer, in the order of execution.
+        settings: what each target was asked with.
+        units: the unit of each target's figures.
+    """
+
+    total: Costs
+    layers: tuple[LayerCost, ...]
+    settings: Mapping[str, Mapping[str, Any]]
+    units: Mapping[str, str]
+
+    def layer(self, name: str) -> LayerCost:
+        """The row of a layer.
+
+        Raises:
+            KeyError: there is no such layer.
+        """
+        for row in self.layers:
+            if row.layer == name:
+                return row
+        raise KeyError(name)
+
+    def text(self) -> str:
+        """An aligned table, with the totals in the last row and the settings below."""
+        names = self._columns()
+        facts = ("layer", "kind", "weight", "bias", "output")
+        head = [*facts, *names]
+        rows = [
+            [
+                row.layer,
+                row.kind,
+                row.weight,
+                row.bias,
+                row.output,
+                *(_figure(row.costs.get(n)) for n in names),
+            ]
+            for row in self.layers
+        ]
+        rows.append(["total", *[""] * (len(facts) - 1), *(_figure(self.total.get(n)) for n in names)])
+        lines = _aligned([head, *rows], left=len(facts))
+        for target, settings in self.settings.items():
+            words = " ".join(f"{name}={value}" for name, value in settings.items())
+            lines.append(f"{target} in {self.units[target]}" + (f": {words}" if words else ""))
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: ``total``, ``layers``, ``settings``, ``units``."""
+        return {
+            "total": dict(self.total),
+            "layers": [row.to_dict() for row in self.layers],
+            "settings": {target: dict(settings) for target, settings in self.settings.items()},
+            "units": dict(self.units),
+        }
+
+    def to_html(self) -> str:
+        """One ``<table>`` without styles, to be put into a page."""
+        names = self._columns()
+        head = ["layer", "kind", "weight", "bias", "accumulator", "output", "macs", "zeros", *names]
+        lines = ['<table class="cost">', _html_row("th", head)]
+        for row in self.layers:
+            facts = [str(getattr(row, name)) for name in _FACTS]
+            lines.append(_html_row("td", facts + [_figure(row.costs.get(n)) for n in names]))
+        blank = [""] * (len(_FACTS) - 1)
+        lines.append(_html_row("th", ["total", *blank, *(_figure(self.total.get(n)) for n in names)]))
+        return "\n".join([*lines, "</table>"])
+
+    def _columns(self) -> list[str]:
+        """The cost figures that at least one layer has, target by target."""
+        names: dict[str, None] = {}
+        for row in self.layers:
+            names.update(dict.fromkeys(row.costs))
+        return list(names)
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.2f}"
+
+
+def _aligned(rows: list[list[str]], left: int) -> list[str]:
+    """One line a row, a rule below the first; the first ``left`` columns aligned left, the others right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows = [rows[0], ["-" * width for width in widths], *rows[1:]]
+    return [
+        "  ".join(
+            f"{word:<{width}}" if i < left else f"{word:>{width}}"
+            for i, (word, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _html_row(tag: str, words: list[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(word)}</{tag}>" for word in words) + "</tr>"
