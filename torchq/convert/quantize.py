@@ -1,0 +1,175 @@
+"""``quantize``: from a float model and a scheme to a quantized model."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal, cast
+
+from torch import Tensor, fx, nn
+
+from torchq.convert.check import check_scheme
+from torchq.convert.resize import resize
+from torchq.convert.rewrite import (
+    Chain,
+    chains,
+    functions_to_modules,
+    layer_of,
+    leave_out,
+    module_of,
+    put_first,
+)
+from torchq.errors import GraphError, SchemeError, TorchqError
+from torchq.graph import Step, Symbolic, read_steps, symbolic
+from torchq.graph.shapes import sample_shape, shapes
+from torchq.nn import QInput, QLayer
+from torchq.nn.folded import Folding, fold_batch_norm
+from torchq.quantizers import make
+from torchq.scheme import ANY, Scheme
+
+INPUT_QUANTIZER = "input_quantizer"
+"""The name of the module that quantizes the model's input."""
+
+
+def quantize(
+    model: nn.Module,
+    scheme: Scheme,
+    example: Tensor | tuple[int, ...] | None = None,
+    *,
+    fold: Literal["train", "now"] = "train",
+    folding: Folding = "ema_stats",
+    freeze_delay: int | None = None,
+) -> fx.GraphModule:
+    """A quantized copy of a float model; the model itself stays as it is.
+
+    ``scheme.units`` is applied first: the strongest neurons are kept. Then every ``Linear`` becomes a
+    ``QLinear``, every ``ReLU`` (or call of ``F.relu``) a ``QReLU``, a ``BatchNorm1d`` after a ``Linear`` is
+    folded into it, and a :class:`~torchq.nn.QInput` named ``input_quantizer`` comes first. Names, parameters,
+    device, dtype and mode are those of the model; the calls of ``forward`` are kept as traced. A layer that
+    the scheme has no quantizer for stays float; :func:`~torchq.convert.left_float` lists these.
+
+    Args:
+        model: a float model, or one that has some quantized layers already.
+        scheme: what goes where.
+        example: a batch ``[n, ...]`` or the shape of one sample; if given, the shapes are checked as well.
+        fold: ``"train"`` keeps the batch norm's parameters and statistics for training
+            (:class:`~torchq.nn.QLinearBatchNorm1d`); ``"now"`` folds its running statistics into the float
+            weights, and is done with it.
+        folding: for ``"train"``: which statistics the weights are folded with in training.
+        freeze_delay: for ``"train"``: training steps until the statistics stay as they are; None for never.
+
+    Returns:
+        A ``torch.fx.GraphModule`` with the model's module names.
+
+    Raises:
+        GraphError: the model cannot be traced, or a batch norm cannot be folded.
+        SchemeError: the scheme does not fit the model.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 5))
+        >>> scheme = Scheme.uniform("quantized_bits(6,0,alpha=1)", "quantized_bits(6,0,alpha=1)",
+        ...                         output="quantized_relu(6)", input="quantized_bits(16,6,alpha=1)")
+        >>> [type(layer).__name__ for layer in quantize(model, scheme).children()]
+        ['QLinear', 'QReLU', 'QLinear', 'QInput']
+    """
+    if fold not in ("train", "now"):
+        raise SchemeError(f"fold must be 'train' or 'now', got {fold!r}")
+    traced = symbolic(copy.deepcopy(model))
+    result = fx.GraphModule(traced.root, traced.graph, type(model).__name__)
+    functions_to_modules(result, traced)
+    found = read_steps(result, result.graph)
+    check_scheme(found, scheme)
+    resize(found, scheme.units)
+    options: dict[str, Any] | None = (
+        {"folding": folding, "freeze_delay": freeze_delay} if fold == "train" else None
+    )
+    for chain in chains(found):
+        _convert(result, found, chain, scheme, options)
+    for step in found.steps:
+        if isinstance(step.module, QLayer):
+            _requantize(step, step.module, scheme)
+    _quantize_input(result, found, scheme)
+    result.delete_all_unused_submodules()
+    result.graph.lint()
+    result.recompile()
+    if example is not None:
+        found = read_steps(result, result.graph)
+        shapes(found, sample_shape(found, example))
+    return result.train(model.training)
+
+
+def _convert(
+    result: fx.GraphModule, found: Symbolic, chain: Chain, scheme: Scheme, options: dict[str, Any] | None
+) -> None:
+    """Put the quantized layer into the place of the first module, and leave the others out."""
+    steps, layer = chain
+    first, *others = steps
+    texts = {slot: text for slot in layer.slots if (text := _text(found, steps, layer, slot, scheme))}
+    if layer.slots[0] not in texts:
+        return
+    modules = [module_of(step) for step in steps]
+    try:
+        if others and options is None:
+            folded = fold_batch_norm(*cast("tuple[nn.Linear, nn.BatchNorm1d]", tuple(modules)))
+            plain = layer_of(first)
+            assert plain is not None  # noqa: S101 - told to the type checker
+            made: QLayer = plain.from_float([folded], texts)
+        else:
+            made = layer.from_float(modules, texts, **(options if others and options else {}))
+    except TorchqError as fault:
+        raise GraphError(f"{' and '.join(s.name for s in steps)}: {fault.message}", fault.hint) from fault
+    result.set_submodule(first.name, made)
+    for step in others:
+        leave_out(result, step)
+
+
+def _text(found: Symbolic, steps: list[Step], layer: type[QLayer], slot: str, scheme: Scheme) -> str | None:
+    """The quantizer that goes into a slot of the layer that stands for these steps."""
+    name = steps[0].name
+    pattern = scheme.pattern(name, slot)
+    text = scheme.slot(name, slot)
+    if text is None or pattern != ANY or slot != "output" or layer.slots == ("output",):
+        return text
+    reader = _sum_behind(found, steps[-1].name)
+    if reader is None:
+        return None
+    if not make(text).format.signed:
+        raise SchemeError(
+            f"{name} feeds {reader} with no relu between, and {text} would cut its negative values off",
+            hint=f"give {name} an output quantizer of its own",
+        )
+    return text
+
+
+def _sum_behind(found: Symbolic, name: str) -> str | None:
+    """A layer that reads this step's values, with no activation between, and needs them on a grid."""
+    for reader in found.readers(name):
+        layer = layer_of(reader)
+        if layer is not None and layer.needs_grid:
+            return reader.name
+        if layer is None and reader.passive is not None:
+            behind = _sum_behind(found, reader.name)
+            if behind is not None:
+                return behind
+    return None
+
+
+def _requantize(step: Step, layer: QLayer, scheme: Scheme) -> None:
+    """Quantizers for a layer that is quantized already, where the scheme means it and not just any."""
+    if isinstance(layer, QInput):
+        return
+    for slot in layer.slots:
+        if scheme.pattern(step.name, slot) not in (None, ANY):
+            like = next(layer.parameters(), None)
+            layer.set_quantizer(slot, scheme.slot(step.name, slot), like)
+
+
+def _quantize_input(result: fx.GraphModule, found: Symbolic, scheme: Scheme) -> None:
+    if scheme.input is None:
+        return
+    for reader in found.readers(found.input):
+        if isinstance(reader.module, QInput):
+            reader.module.set_quantizer("output", scheme.input)
+            return
+    layer = QInput(scheme.input)
+    like = next(found.root.parameters(), None)
+    put_first(result, INPUT_QUANTIZER, layer if like is None else layer.to(like.device, like.dtype))

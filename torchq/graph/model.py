@@ -1,0 +1,87 @@
+"""``Node`` and ``Graph``: a traced model, with a shape and a number format on every edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor, nn
+
+from torchq.advice import advice
+from torchq.errors import GraphError
+from torchq.formats import Format
+from torchq.workload import TensorSpec
+
+
+@dataclass(frozen=True)
+class Node:
+    """One step of a model and the tensor that leaves it.
+
+    Args:
+        name: the module's name in the model (``"fc1"``, ``"block.fc1"``), or the name that tracing gave to a
+            function's call.
+        kind: ``"input"``, ``"quantize"``, ``"linear"``, ``"relu"``, ``"identity"`` (dropout, flatten) or
+            ``"softmax"``.
+        inputs: the names of the nodes that it reads.
+        shape: of what leaves it, without the batch axis.
+        format: of what leaves it; None for the input, after a softmax, and where no grid holds it.
+        module: what computes it; None for the input and for functions.
+        function: what computes it where there is no module.
+        quantized: whether what leaves it was made by a quantizer (perhaps with a relu after it).
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    format: Format | None
+    module: nn.Module | None = None
+    function: Callable[[Tensor], Tensor] | None = None
+    quantized: bool = False
+
+    @property
+    def spec(self) -> TensorSpec:
+        """What leaves it, as a value."""
+        return TensorSpec(self.name, self.shape, self.format)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The nodes of a model in the order in which they are computed.
+
+    Args:
+        nodes: inputs before those who read them.
+        input: the name of the first node.
+        output: the name of the node whose tensor is the model's result.
+    """
+
+    nodes: tuple[Node, ...]
+    input: str
+    output: str
+
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    def node(self, name: str) -> Node:
+        """The node of this name.
+
+        Raises:
+            GraphError: there is none; the message proposes the nearest name.
+        """
+        try:
+            return self._by_name[name]
+        except KeyError:
+            known = [node.name for node in self.nodes]
+            raise GraphError(f"the model has no node {name!r}", hint=advice(name, known, "Nodes")) from None
+
+    def consumers(self, name: str) -> tuple[Node, ...]:
+        """The nodes that read what leaves this one."""
+        return tuple(node for node in self.nodes if name in node.inputs)
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{node.name}: {node.kind}({', '.join(node.inputs)}) -> {list(node.shape)} {node.format}"
+            for node in self.nodes
+        )
