@@ -87,7 +87,7 @@ def pack(packed: Packed) -> bytes:
                 derived.append(name)
                 corrections.append(steps.astype(np.int8))
                 continue
-        whole = bool(np.all((column >= 0) & (column < 65536) & (column == np.floor(column))))
+        whole = bool(np.all(~np.signbit(column) & (column < 65536) & (column == np.floor(column))))
         (counts if whole else floats).append(name)
     rows = len(x)
     buffer = io.BytesIO()

@@ -18,7 +18,7 @@ from torchq.data.files.cells import read_columns
 from torchq.data.files.frame import Frame
 from torchq.errors import DataError
 
-_ATTRIBUTE = re.compile(r"""@attribute\s+("(?P<d>[^"]*)"|'(?P<s>[^']*)'|(?P<p>\S+))\s+(?P<kind>.+)$""", re.I)
+_ATTRIBUTE = re.compile(r"""@attribute\s+("(?P<d>[^"]*)"|'(?P<s>[^']*)'|(?P<p>[^\s'"]\S*))\s+(?P<kind>.+)$""", re.I)
 
 
 def open_arff(path: Path, _features: Sequence[str] = ()) -> Frame:
