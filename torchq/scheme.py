@@ -27,7 +27,7 @@ ANY = "*"
 Spec = str | Quantizer | FixedPoint
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scheme:
     """Quantizers by layer and slot, the quantizer of the input, and the number of neurons by layer.
 
@@ -166,6 +166,10 @@ class Scheme:
             if not isinstance(data.get(key, {}), Mapping):
                 raise SchemeError(f"{key} must be a mapping, got {data[key]!r}")
         return cls(data.get("layers", {}), data.get("input"), data.get("units", {}))
+
+    def __repr__(self) -> str:
+        data = self.to_dict()
+        return f"Scheme({data['layers']}, input={self.input!r}, units={data['units']})"
 
     def __hash__(self) -> int:
         return hash(json.dumps(self.to_dict(), sort_keys=True))
