@@ -1,0 +1,116 @@
+"""Run an ONNX file in float64: the second reading of a network.
+
+onnx's own reference evaluator does the standard operators; QONNX's are done by
+:mod:`hls_export.qonnx.operators`. All float constants are widened to float64 first, because float32 stops
+being exact at sums of 24 bits.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from hls_export.qonnx import operators
+from hls_export.qonnx.load import load, load_proto
+from hls_export.qonnx.quant import DOMAINS
+from hls_export.samples import checked
+from torchq.errors import ExportError
+
+if TYPE_CHECKING:
+    import onnx
+
+Array = npt.NDArray[np.float64]
+
+
+@overload
+def execute(path: str | Path, x: npt.ArrayLike, trace: Literal[False] = False) -> Array: ...
+@overload
+def execute(path: str | Path, x: npt.ArrayLike, trace: Literal[True]) -> dict[str, Array]: ...
+def execute(path: str | Path, x: npt.ArrayLike, trace: bool = False) -> Array | dict[str, Array]:
+    """The outputs of an ONNX file, in float64.
+
+    Args:
+        path: the file.
+        x: ``[n, *input shape]`` real numbers.
+        trace: return every tensor that an operator makes from the samples, by its name.
+
+    Returns:
+        Float64 ``[n, *output shape]``, or one such array a tensor.
+
+    Raises:
+        ExportError: the file cannot be read, or holds an operator that the evaluator does not know.
+        DataError: samples of another shape, or not finite.
+    """
+    from onnx.reference import ReferenceEvaluator
+
+    file = load(path)
+    samples = checked(x, file.input_shape)
+    model = _widened(load_proto(path))
+    names = [name for op in file.ops for name in op.outputs if name] if trace else [file.output]
+    try:
+        session = ReferenceEvaluator(model, new_ops=list(_operators()))
+        results = session.run(names, {file.input: samples})
+    except (ExportError, MemoryError):
+        raise
+    except Exception as fault:  # the evaluator raises whatever its numpy code does
+        raise ExportError(f"{path} cannot be executed ({type(fault).__name__}: {fault})") from fault
+    if not trace:
+        return np.asarray(results[0], dtype=np.float64)
+    edges = {name: np.asarray(value) for name, value in zip(names, results, strict=True)}
+    batched = {n: v for n, v in edges.items() if v.ndim > 0 and len(v) == len(samples) and v.dtype == np.float64}
+    return {file.input: samples, **batched}
+
+
+def _widened(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with float64 in place of every float32 constant."""
+    import onnx
+    from onnx import numpy_helper
+
+    for tensor in model.graph.initializer:
+        _widen(tensor)
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                _widen(attribute.t)
+        if node.op_type == "Constant":
+            for attribute in node.attribute:
+                if attribute.name in ("value_float", "value_floats"):
+                    value = onnx.helper.get_attribute_value(attribute)
+                    tensor = numpy_helper.from_array(np.asarray(value, dtype=np.float64), "value")
+                    attribute.CopyFrom(onnx.helper.make_attribute("value", tensor))
+    return model
+
+
+def _widen(tensor: onnx.TensorProto) -> None:
+    from onnx import TensorProto, numpy_helper
+
+    if tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16):
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))
+
+
+@cache
+def _operators() -> tuple[Any, ...]:
+    """QONNX's operators as onnx's evaluator wants them: one class for each name and domain."""
+    from onnx.reference.op_run import OpRun
+
+    def run_quant(self: Any, x: Any, scale: Any, zeropt: Any, bits: Any, **attributes: Any) -> tuple[Any]:
+        def word(name: str, default: Any) -> Any:
+            value = attributes.get(name)
+            return getattr(self, name, default) if value is None else value
+
+        signed, narrow = bool(word("signed", 1)), bool(word("narrow", 0))
+        rounding = word("rounding_mode", "ROUND")
+        rounding = rounding.decode() if isinstance(rounding, bytes) else rounding
+        return (operators.quant(x, scale, zeropt, bits, signed, narrow, rounding),)
+
+    def run_bipolar(self: Any, x: Any, scale: Any) -> tuple[Any]:
+        return (operators.bipolar(x, scale),)
+
+    runs = {"Quant": run_quant, "IntQuant": run_quant, "BipolarQuant": run_bipolar}
+    return tuple(
+        type(name, (OpRun,), {"op_domain": domain, "_run": run}) for domain in DOMAINS for name, run in runs.items()
+    )

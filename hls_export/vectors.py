@@ -1,0 +1,118 @@
+"""Input vectors that find faults: edges of the grid, ties, saturation, extremes of the first sums.
+
+All of them are raw float64, so that the input quantizer is tested too. A vector set is a function of the graph,
+the number and the seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from hls_export.hardware import Dense, HardwareGraph, Quantize, Relu, Reshape
+from torchq.errors import ExportError
+from torchq.formats import FixedPoint
+
+Array = npt.NDArray[np.float64]
+
+FAR = (2.0, 1e3, 1e6, 1e12, 1e30)
+"""How far beyond the range the far vectors reach, in units of its largest magnitude."""
+
+
+def adversarial(graph: HardwareGraph, n: int, seed: int = 0) -> Array:
+    """Vectors that hit what random ones miss.
+
+    First the few that are always worth having (zeros, all low, all high, far beyond the range, one-hot
+    extremes, the inputs that drive each sum of the first matrix product to its ends), then in equal parts:
+    ties and their neighbours one ulp away, edges of the grid, values on the grid, values beside it, sparse
+    extremes, values beyond the range.
+
+    Args:
+        graph: tells the input's shape and format.
+        n: how many.
+        seed: of everything random in it.
+
+    Returns:
+        ``[n, *input shape]`` float64.
+
+    Raises:
+        ExportError: no quantizer reads the input.
+
+    Example:
+        >>> from hls_export.hardware import Input
+        >>> x = Input(name="x", shape=(3,))
+        >>> q = Quantize(name="q", inputs=("x",), shape=(3,), format=FixedPoint(4, 2))
+        >>> v = adversarial(HardwareGraph((x, q), "x", "q"), 50, seed=1)
+        >>> v.shape, v[0].tolist(), v[1].tolist()
+        ((50, 3), [0.0, 0.0, 0.0], [-2.0, -2.0, -2.0])
+    """
+    shape = graph.input_shape
+    size = math.prod(shape)
+    grid = _input_format(graph)
+    lsb, low, high = (np.broadcast_to(np.asarray(v), shape).reshape(size) for v in (grid.lsb, grid.lo, grid.hi))
+    fixed = np.array(list(_always(graph, lsb, low, high))).reshape(-1, size)
+    if len(fixed) > n // 2:
+        keep = np.random.default_rng([seed, 1]).permutation(len(fixed) - 3)[: max(n // 2 - 3, 0)] + 3
+        fixed = np.concatenate([fixed[: min(3, n)], fixed[np.sort(keep)]])
+    rest = _drawn(n - len(fixed), lsb, low, high, np.random.default_rng([seed, 2]))
+    return np.ascontiguousarray(np.concatenate([fixed, rest])[:n].reshape(n, *shape)) + 0.0
+
+
+def _input_format(graph: HardwareGraph) -> FixedPoint:
+    formats = [n.format for n in graph.consumers(graph.input) if isinstance(n, Quantize) and n.format]
+    if not formats:
+        raise ExportError(f"no quantizer reads the input {graph.input!r}")
+    return formats[0]
+
+
+def _always(graph: HardwareGraph, lsb: Array, low: Array, high: Array) -> Iterator[Array]:
+    yield np.zeros_like(lsb)
+    yield low
+    yield high
+    top = np.maximum(np.abs(low), np.abs(high))
+    for factor in FAR:
+        yield top * factor
+        yield -top * factor
+    yield high + lsb / 2
+    yield low - lsb / 2
+    for i in range(len(lsb)):
+        for extreme in (low, high, lsb / 2, -lsb / 2):
+            vector = np.zeros_like(lsb)
+            vector[i] = extreme[i]
+            yield vector
+    for weights in _first_weights(graph).T:
+        yield np.where(weights > 0, high, low)
+        yield np.where(weights > 0, low, high)
+
+
+def _first_weights(graph: HardwareGraph) -> Array:
+    """The weight of the matrix product that reads the input's quantizer."""
+    for node in graph.nodes:
+        if isinstance(node, Dense):
+            source = graph.node(node.inputs[0])
+            while isinstance(source, Relu | Reshape):
+                source = graph.node(source.inputs[0])
+            if source.inputs == (graph.input,):
+                return node.weight
+    return np.zeros((math.prod(graph.input_shape), 0))
+
+
+def _drawn(n: int, lsb: Array, low: Array, high: Array, random: np.random.Generator) -> Array:
+    """Random vectors, one sixth of each sort, in turn."""
+    shape = (max(n, 0), len(lsb))
+    span = high - low + lsb
+    code = np.floor(random.uniform(size=shape) * span / lsb)
+    on_grid = low + code * lsb
+    ties = on_grid + lsb / 2
+    side = random.integers(-1, 2, size=shape)
+    ties = np.where(side == 0, ties, np.nextafter(ties, np.where(side > 0, np.inf, -np.inf)))
+    edge = np.where(random.random(shape) < 0.5, low, high) + lsb * random.choice([-1, -0.5, 0, 0.5, 1], size=shape)
+    beside = random.normal(size=shape) * (span / 4) + (high + low) / 2
+    sparse = np.where(random.random(shape) < 0.75, 0.0, np.where(random.random(shape) < 0.5, low, high))
+    beyond = random.normal(size=shape) * span * np.exp2(random.integers(0, 12, size=(shape[0], 1)))
+    sorts = np.stack([ties, edge, on_grid, beside, sparse, beyond])
+    turn = np.arange(shape[0]) % len(sorts)
+    return np.asarray(sorts[turn, np.arange(shape[0])])
