@@ -6,6 +6,7 @@ from torchq.cost.base import Target as Target
 from torchq.cost.bits import Bits as Bits
 from torchq.cost.energy import Energy as Energy
 from torchq.cost.estimate import estimate as estimate
+from torchq.cost.estimate import make_targets as make_targets
 from torchq.cost.processes import PROCESSES as PROCESSES
 from torchq.cost.processes import Process as Process
 from torchq.cost.reference import BF as BF
@@ -15,3 +16,4 @@ from torchq.cost.reference import in_formats as in_formats
 from torchq.cost.reference import with_softmax as with_softmax
 from torchq.cost.report import CostReport as CostReport
 from torchq.cost.report import LayerCost as LayerCost
+from torchq.cost.source import workloads_of as workloads_of

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from torchq.cost.base import TARGETS, Costs, Price
+from torchq.formats import FixedPoint, Format
 from torchq.workload import Workload
 
 
@@ -31,16 +34,39 @@ class Bits:
 
 
 def quantizes(work: Workload) -> bool:
-    """Whether the layer's output is what a quantizer made, or a float that is stored: no accumulator.
+    """Whether the layer makes a tensor of its own: what a quantizer made of its sum or of its input.
 
-    Layers that sum products hand on the bare accumulator unless they have an output quantizer; all others
-    but the wires (``"input"``, ``"identity"``) are activations.
+    Not so a layer that hands on the exact sum of its products, a relu that only drops the sign, and wires.
+
+    Example:
+        >>> from torchq.workload import TensorSpec
+        >>> x = TensorSpec("fc1", (64,), FixedPoint(26, 12))
+        >>> def relu(made: FixedPoint) -> Workload:
+        ...     return Workload("relu1", "relu", (x,), TensorSpec("relu1", (64,), made))
+        >>> quantizes(relu(FixedPoint(25, 11, signed=False))), quantizes(relu(FixedPoint(6, 0, signed=False)))
+        (False, True)
     """
     if work.kind in ("input", "identity"):
         return False
-    if work.fan_in == 0:
-        return True
-    return work.output.format is not None and work.output.format != work.accumulator
+    made = work.output.format
+    if work.fan_in:
+        return made is not None and not _is_sum(made, work.accumulator)
+    return not (work.kind == "relu" and _is_without_sign(made, work.inputs[0].format))
+
+
+def _is_sum(made: Format, total: FixedPoint | None) -> bool:
+    """Whether this is the accumulator's type; one bit more may be there to hold every sum."""
+    if total is None or not isinstance(made, FixedPoint) or not made.is_scalar:
+        return False
+    same = made.fraction == total.fraction and made.signed == total.signed
+    return bool(same and made.integer - total.integer in (0, 1))
+
+
+def _is_without_sign(made: Format | None, source: Format | None) -> bool:
+    if not isinstance(made, FixedPoint) or not isinstance(source, FixedPoint) or np.any(made.signed):
+        return False
+    magnitude = np.asarray(source.integer) - np.asarray(source.signed)
+    return np.array_equal(made.integer, magnitude) and np.array_equal(made.fraction, source.fraction)
 
 
 def _count(work: Workload) -> Costs:

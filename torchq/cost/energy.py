@@ -34,8 +34,20 @@ COUNTED: Mapping[str, tuple[str, ...]] = {
 }
 """Which parts of a layer's energy are summed, by its kind (QTools' ``include_energy``).
 
-Each tensor is paid for once when it is written and once when the next product layer reads it.
+Beside them the ``outputs`` of a product layer with its own output quantizer count, and nothing of a relu
+that only drops the sign: each tensor is paid for once when a quantizer makes it and once when a product layer
+reads it, however the layers are cut.
 """
+
+_KINDS = {
+    "process": str,
+    "weights_on_memory": str,
+    "activations_on_memory": str,
+    "min_sram_size": int,
+    "rd_wr_on_io": bool,
+    "accumulator": str | None,
+}
+_WORDS = {str: "a name", int: "a whole number of bits", bool: "true or false", str | None: "a format as text"}
 
 
 @TARGETS.register("energy_pj")
@@ -66,7 +78,7 @@ class Energy:
             ``keras_accumulator`` of a reference run); None: as wide as the sum needs.
 
     Raises:
-        CostError: a negative size.
+        CostError: a negative size, or a value of the wrong type.
         UnknownNameError: an unknown process or memory.
         FormatError: ``accumulator`` is no format.
     """
@@ -81,6 +93,10 @@ class Energy:
     unit: ClassVar[str] = "pJ"
 
     def __post_init__(self) -> None:
+        for name, kind in _KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+                raise CostError(f"{name} must be {_WORDS[kind]}, got {value!r}")
         PROCESSES.get(self.process)
         for name in ("weights_on_memory", "activations_on_memory"):
             try:
@@ -113,18 +129,19 @@ class Energy:
                     f"{work.layer}: energy_pj has no rule for layers of kind {work.kind!r}",
                     hint=f"Known: {', '.join(sorted(COUNTED))}",
                 )
-            counted = COUNTED[work.kind]
-            if work.layer in sources:
-                counted = ()
+            counted = () if work.layer in sources else COUNTED[work.kind]
             if counted:
                 read = [memory.tensor(x.bits, work.layer in firsts) for x in work.inputs]
-                parts["inputs"] = sum(read)
+                parts["inputs"] = sum(read, 0.0)
                 parts["outputs"] = memory.tensor(work.output.bits, work.layer in lasts)
-                parts["parameters"] = sum(memory.parameter(p.bits) for p in work.parameters)
+                parts["parameters"] = sum((memory.parameter(p.bits) for p in work.parameters), 0.0)
                 parts["op_cost"] = _operations(work, process, total)
-            if counted is _MACS and quantizes(work):
-                counted = (*counted, "outputs")
-            row = {"energy_pj": sum(parts[name] for name in counted)}
+                stored = quantizes(work)
+                if work.fan_in and stored:
+                    counted = (*counted, "outputs")
+                elif not work.fan_in and not stored:
+                    counted = ()
+            row = {"energy_pj": sum((parts[name] for name in counted), 0.0)}
             row.update((f"energy_pj_{name}", value) for name, value in parts.items())
             layers.append(row)
         return Price(_sum_up(layers), tuple(layers))
@@ -132,7 +149,7 @@ class Energy:
 
 def _sum_up(layers: Sequence[Costs]) -> Costs:
     names = ("energy_pj", *(f"energy_pj_{part}" for part in PARTS))
-    total = {name: sum(layer[name] for layer in layers) for name in names}
+    total = {name: sum((layer[name] for layer in layers), 0.0) for name in names}
     total["energy_pj_all"] = sum(total[f"energy_pj_{part}"] for part in PARTS)
     return total
 

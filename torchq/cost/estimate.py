@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from torchq.cost.base import TARGETS, Target
 from torchq.cost.reference import with_softmax
 from torchq.cost.report import CostReport, LayerCost
+from torchq.cost.source import workloads_of
 from torchq.errors import CostError
 from torchq.workload import ParamSpec, Workload
 
@@ -32,7 +33,8 @@ def estimate(
     Args:
         model: a quantized model, a traced graph, or the workloads of its layers in the order of execution
             (such as :func:`torchq.cost.in_formats` returns them).
-        example: an input or its shape with the batch axis, to trace a model with; not needed for the others.
+        example: what to trace a model with: a batch, or the shape of one sample. Not needed for the others,
+            nor if the shape follows from the first layer.
         targets: what to price, by name (``TARGETS`` holds them).
         softmax: whether a float32 softmax stands behind the network. A torch model ends in logits, where a
             Keras model has a softmax row (11.41 pJ of each total in the table of arXiv:2006.10159).
@@ -42,7 +44,7 @@ def estimate(
         Totals and a row for each layer.
 
     Raises:
-        CostError: a setting that no target has or that is out of range, or nothing to trace a model with.
+        CostError: a setting that no target has or that is out of range, or a negative size.
         UnknownNameError: an unknown target, process or memory.
         GraphError: the model cannot be traced, or an edge that no quantizer made.
 
@@ -56,10 +58,12 @@ def estimate(
         >>> report.total["bits"], round(report.total["energy_pj"], 2)
         (6144, 765.23)
     """
-    works = _workloads(model, example)
+    works = workloads_of(model, example)
+    if not isinstance(softmax, bool):
+        raise CostError(f"softmax must be true or false, got {softmax!r}")
     if softmax:
         works = with_softmax(works)
-    asked = _targets(targets, settings)
+    asked = make_targets(targets, settings)
     prices = {name: target.price(works) for name, target in asked.items()}
     total: dict[str, float] = {}
     for price in prices.values():
@@ -72,37 +76,29 @@ def estimate(
     return CostReport(total, rows, used, {name: target.unit for name, target in asked.items()})
 
 
-def _workloads(model: Any, example: Any) -> tuple[Workload, ...]:
-    if isinstance(model, Sequence) and all(isinstance(work, Workload) for work in model):
-        return tuple(model)
-    from torch import nn
+def make_targets(names: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Target]:
+    """The targets of these names with these settings; each takes those it knows.
 
-    from torchq.graph import Graph, trace, workloads
+    Raises:
+        CostError: a setting that none of the targets has, or a value out of range.
+        UnknownNameError: an unknown target, process or memory.
 
-    if isinstance(model, Graph):
-        return workloads(model)
-    if not isinstance(model, nn.Module):
-        raise CostError(
-            f"estimate: a model, a graph or workloads are needed, got {type(model).__name__}",
-            hint="pass the quantized model and an example input",
-        )
-    if example is None:
-        raise CostError("estimate: a model needs an example input", hint="pass a tensor or its shape")
-    return workloads(trace(model, example))
-
-
-def _targets(names: Sequence[str], settings: dict[str, Any]) -> dict[str, Target]:
-    if isinstance(names, str):
-        names = (names,)
+    Example:
+        >>> make_targets(["energy_pj"], {"rd_wr_on_io": True})["energy_pj"].rd_wr_on_io
+        True
+    """
+    names = (names,) if isinstance(names, str) else tuple(names)
+    if not names:
+        raise CostError("no cost target was named", hint=f"Known: {', '.join(TARGETS)}")
     classes = {name: TARGETS.get(name) for name in names}
-    knows = {name: [f.name for f in fields(cls)] for name, cls in classes.items()}
-    known = sorted({setting for names in knows.values() for setting in names})
+    knows = {name: {f.name for f in fields(cls)} for name, cls in classes.items()}
+    known = sorted(set().union(*knows.values()))
     for setting in settings:
         if setting not in known:
             near = difflib.get_close_matches(setting, known, n=1)
             advice = f"did you mean {near[0]!r}? " if near else ""
             raise CostError(
-                f"unknown setting {setting!r} for {', '.join(names) or 'no target'}",
+                f"unknown setting {setting!r} for {', '.join(names)}",
                 hint=f"{advice}Known: {', '.join(known) or 'none'}",
             )
     return {

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from torchq.cost.bits import quantizes
 from torchq.cost.border import border
+from torchq.cost.source import workloads_of
 from torchq.errors import FormatError
 from torchq.formats import FixedPoint, Float, Format, accumulated, product, summed
 from torchq.workload import ParamSpec, TensorSpec, Workload
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from torchq.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -19,7 +28,7 @@ class UniformFormats:
     Args:
         weight: of every weight.
         bias: of every bias.
-        output: of every activation.
+        output: of every activation; signed ones take the sign from the fraction.
         input: of the model's input.
     """
 
@@ -36,15 +45,21 @@ Q6 = UniformFormats(FixedPoint(6, 1), FixedPoint(6, 1), FixedPoint(6, 0, signed=
 """The uniform 6-bit model of arXiv:2006.10159, with the same 16-bit input."""
 
 
-def in_formats(workloads: Sequence[Workload], formats: UniformFormats) -> tuple[Workload, ...]:
+def in_formats(
+    model: nn.Module | Graph | Sequence[Workload],
+    formats: UniformFormats,
+    example: Tensor | tuple[int, ...] | None = None,
+) -> tuple[Workload, ...]:
     """The same layers on the same shapes, with other formats everywhere.
 
-    Wires pass on what they get; layers without an output quantizer hand on the exact accumulator.
+    Wires pass on what they get; layers without an output quantizer hand on the exact accumulator; a softmax
+    stays.
     No value is looked at, so no parameter counts as zero.
 
     Args:
-        workloads: in the order of execution.
+        model: a quantized model, a traced graph, or workloads.
         formats: the formats.
+        example: what to trace a model with; see :func:`torchq.cost.estimate`.
 
     Example:
         >>> x, y = TensorSpec("input", (16,), None), TensorSpec("fc1", (64,), None)
@@ -54,43 +69,53 @@ def in_formats(workloads: Sequence[Workload], formats: UniformFormats) -> tuple[
         >>> str(work.weight.format), str(work.accumulator)
         ('ap_fixed<6,1,RND_CONV,SAT>', 'ap_fixed<25,11,TRN,WRAP>')
     """
+    workloads = workloads_of(model, example)
     sources = border(workloads).sources
     known: dict[str, Format | None] = {}
     changed = []
     for work in workloads:
         raw = work.kind == "quantize" and work.layer in sources
         inputs = tuple(x if raw else replace(x, format=known.get(x.name, formats.input)) for x in work.inputs)
-        new = replace(
-            work,
-            inputs=inputs,
-            weight=_parameter(work.weight, formats.weight),
-            bias=_parameter(work.bias, formats.bias),
-        )
+        weight, bias = _parameter(work.weight, formats.weight), _parameter(work.bias, formats.bias)
+        new = replace(work, inputs=inputs, weight=weight, bias=bias)
         if work.fan_in:
             new = _summing(new)
-        if work.layer in sources:
-            form: Format | None = formats.input
-        elif work.kind in ("input", "identity"):
-            form = inputs[0].format if inputs else formats.input
-        elif quantizes(work) and not isinstance(work.output.format, Float):
-            form = formats.output
-        else:
-            form = new.accumulator if work.fan_in else work.output.format
+        form = formats.input if work.layer in sources else _made(work, new, formats)
         known[work.output.name] = form
         changed.append(replace(new, output=replace(work.output, format=form)))
     return tuple(changed)
 
 
+def _made(old: Workload, new: Workload, formats: UniformFormats) -> Format | None:
+    """The format of what the layer makes now."""
+    if old.kind == "softmax":
+        return old.output.format
+    if quantizes(old):
+        form, before = formats.output, old.output.format
+        if before is not None and np.any(before.signed) and isinstance(form, FixedPoint) and not form.signed:
+            return FixedPoint(form.width, form.integer + 1)
+        return form
+    if old.fan_in:
+        return new.accumulator
+    source = _fixed(new.inputs[0].format)
+    if old.kind == "relu" and source is not None:
+        sign = int(bool(source.signed))
+        return FixedPoint(source.width - sign, source.integer - sign, False, source.rounding, source.overflow)
+    return new.inputs[0].format
+
+
 def with_softmax(workloads: Sequence[Workload]) -> tuple[Workload, ...]:
     """The network with a softmax in float32 behind its last layer, as the Keras models have it.
+
+    A network that ends in a softmax stays as it is.
 
     Example:
         >>> y = TensorSpec("fc1", (5,), FixedPoint(18, 7))
         >>> with_softmax((Workload("fc1", "linear", (), y),))[-1].output
         TensorSpec(name='softmax', shape=(5,), format=Float(width=32))
     """
-    if not workloads:
-        return ()
+    if not workloads or workloads[-1].kind == "softmax":
+        return tuple(workloads)
     logits = workloads[-1].output
     taken = {work.layer for work in workloads} | {work.output.name for work in workloads}
     name = "softmax" if "softmax" not in taken else "softmax of the output"

@@ -74,7 +74,7 @@ class CostReport:
         """An aligned table, with the totals in the last row and the settings below."""
         names = self._columns()
         facts = ("layer", "kind", "weight", "bias", "output")
-        head = [*facts, *names]
+        head = [*facts, *self._headings(names, facts)]
         rows = [
             [
                 row.layer,
@@ -105,7 +105,7 @@ class CostReport:
     def to_html(self) -> str:
         """One ``<table>`` without styles, to be put into a page."""
         names = self._columns()
-        head = ["layer", "kind", "weight", "bias", "accumulator", "output", "macs", "zeros", *names]
+        head = [*_FACTS, *self._headings(names, _FACTS)]
         lines = ['<table class="cost">', _html_row("th", head)]
         for row in self.layers:
             facts = [str(getattr(row, name)) for name in _FACTS]
@@ -116,10 +116,16 @@ class CostReport:
 
     def _columns(self) -> list[str]:
         """The cost figures that at least one layer has, target by target."""
-        names: dict[str, None] = {}
-        for row in self.layers:
-            names.update(dict.fromkeys(row.costs))
-        return list(names)
+        return list(dict.fromkeys(name for row in self.layers for name in row.costs))
+
+    def _headings(self, columns: list[str], taken: tuple[str, ...]) -> list[str]:
+        """Parts go without their target's name where that leaves no doubt."""
+        headings = list(taken)
+        for column in columns:
+            owner = next((t for t in self.units if column.startswith(f"{t}_")), None)
+            short = column if owner is None else column.removeprefix(f"{owner}_")
+            headings.append(column if short in headings else short)
+        return headings[len(taken) :]
 
 
 def _figure(value: float | None) -> str:

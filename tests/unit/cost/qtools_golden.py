@@ -26,7 +26,11 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Run:
-    """One recorded run: the workloads in its types, and its recorded energies."""
+    """One recorded run: its workloads in its types, and what was recorded.
+
+    ``skipped`` are the layers that are not compared: batch norm, which torchq folds, and wires, which cost
+    nothing here.
+    """
 
     name: str
     workloads: tuple[Workload, ...]
@@ -34,6 +38,7 @@ class Run:
     settings: dict[str, Any]
     energies: list[dict[str, Any]]
     bits: int
+    depthwise: bool
 
 
 def models() -> list[str]:
@@ -61,7 +66,9 @@ def number_format(entry: dict[str, Any]) -> Format:
     if sort in ("quantized_po2", "quantized_relu_po2"):
         signed = bool(entry["is_signed"])
         half = 2 ** (bits - int(signed) - 1)
-        top = half - 1 if entry["max_value"] == -1 else min(math.ceil(math.log2(entry["max_value"])), half - 1)
+        top = (
+            half - 1 if entry["max_value"] == -1 else min(math.ceil(math.log2(entry["max_value"])), half - 1)
+        )
         return PowerOfTwo(bits, -half, top, signed)
     assert sort in ("quantized_bits", "quantized_relu"), sort
     return FixedPoint(bits, entry["int_bits"], bool(entry["is_signed"]))
@@ -78,7 +85,7 @@ def _run(name: str, data: dict[str, Any], run: dict[str, Any]) -> Run:
     for layer, entry in types.items():
         tensor = TensorSpec(tensor.name, tensor.shape, number_format(entry["input_quantizer_list"][0]))
         work = _workload(layer, entry, tensor)
-        if entry["layer_type"] not in KINDS:
+        if entry["layer_type"] not in KINDS or KINDS[entry["layer_type"]] == "identity":
             skipped.add(layer)
         works.append(work)
         tensor = work.output
@@ -87,7 +94,8 @@ def _run(name: str, data: dict[str, Any], run: dict[str, Any]) -> Run:
         forced = next(entry["accumulator"] for entry in types.values() if "accumulator" in entry)
         settings["accumulator"] = f"ap_fixed<{forced['bits']},{forced['int_bits']}>"
     bits = data["print_qstats_total_bits"]
-    return Run(name, tuple(works), frozenset(skipped), settings, run["energy"], bits)
+    depthwise = any("Depthwise" in entry["layer_type"] for entry in types.values())
+    return Run(name, tuple(works), frozenset(skipped), settings, run["energy"], bits, depthwise)
 
 
 def _workload(layer: str, entry: dict[str, Any], x: TensorSpec) -> Workload:

@@ -1,0 +1,99 @@
+"""What every registered cost target must keep; a new one is tested by being registered."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from typing import Any
+
+import pytest
+from torch import nn
+
+import torchq.cost  # noqa: F401 - registers the targets
+from torchq.cost import BF, PROCESSES, Q6, TARGETS, estimate, in_formats, workloads_of
+from torchq.nn import QInput, QLinear, QReLU
+from torchq.workload import Workload
+
+
+def network(width: int = 4, units: int = 6) -> nn.Sequential:
+    q = f"quantized_bits({width},1,alpha=1)"
+    return nn.Sequential(
+        QInput("quantized_bits(8,2,alpha=1)"),
+        QLinear(5, units, weight_quantizer=q, bias_quantizer=q),
+        QReLU(f"quantized_relu({width},1)"),
+        nn.Dropout(0.1),
+        QLinear(units, 3, bias=False, weight_quantizer="quantized_bits(2,0,alpha=1)"),
+    )
+
+
+def works() -> tuple[Workload, ...]:
+    return workloads_of(network(), (5,))
+
+
+@pytest.fixture(params=list(TARGETS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_it_is_a_frozen_dataclass_that_says_its_unit_and_has_defaults(name: str) -> None:
+    target: Any = TARGETS.get(name)()
+    assert is_dataclass(target)
+    assert isinstance(target.unit, str)
+    for field in fields(target):
+        with pytest.raises(FrozenInstanceError):
+            setattr(target, field.name, None)
+
+
+def test_it_is_documented(name: str) -> None:
+    cls = TARGETS.get(name)
+    doc = cls.__doc__ or ""
+    assert len(doc.splitlines()) > 3
+    assert all(f"{field.name}:" in doc for field in fields(cls))  # type: ignore[arg-type]
+
+
+def test_it_has_a_row_for_each_layer_and_its_own_figure_in_each(name: str) -> None:
+    price = TARGETS.get(name)().price(works())
+    assert len(price.layers) == len(works())
+    assert name in price.total
+    for row in (price.total, *price.layers):
+        assert name in row
+        for key, value in row.items():
+            assert key == name or key.startswith(f"{name}_"), key
+            assert 0 <= value < math.inf, key
+
+
+def test_it_keeps_no_state(name: str) -> None:
+    target = TARGETS.get(name)()
+    assert target.price(works()) == target.price(works())
+
+
+def test_nothing_costs_nothing(name: str) -> None:
+    price = TARGETS.get(name)().price(())
+    assert price.layers == ()
+    assert all(value == 0 for value in price.total.values())
+
+
+def test_more_bits_and_more_neurons_never_cost_less(name: str) -> None:
+    target = TARGETS.get(name)()
+    narrow, wide = (target.price(in_formats(works(), formats)).total[name] for formats in (Q6, BF))
+    assert narrow < wide
+    few, many = (target.price(workloads_of(network(units=n), (5,))).total[name] for n in (6, 12))
+    assert few < many
+
+
+def test_its_settings_and_figures_are_json(name: str) -> None:
+    report = estimate(works(), targets=[name])
+    assert json.loads(json.dumps(report.to_dict())) == report.to_dict()
+
+
+@pytest.mark.parametrize("process", list(PROCESSES))
+def test_processes_grow_with_the_width_and_name_their_source(process: str) -> None:
+    found = PROCESSES.get(process)
+    assert found.name == process
+    assert found.source
+    for gate in ("add", "mul"):
+        energies = [found.gate(gate, bits) for bits in range(65)]
+        assert energies == sorted(energies)
+        assert energies[0] >= 0 < energies[-1]
+    assert set(found.float_add) == set(found.float_mul)
