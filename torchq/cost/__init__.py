@@ -5,8 +5,8 @@ from torchq.cost.base import Price as Price
 from torchq.cost.base import Target as Target
 from torchq.cost.bits import Bits as Bits
 from torchq.cost.energy import Energy as Energy
-from torchq.cost.estimate import estimate as estimate
-from torchq.cost.estimate import make_targets as make_targets
+from torchq.cost.pricing import estimate as estimate
+from torchq.cost.pricing import make_targets as make_targets
 from torchq.cost.processes import PROCESSES as PROCESSES
 from torchq.cost.processes import Process as Process
 from torchq.cost.reference import BF as BF
