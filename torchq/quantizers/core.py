@@ -62,10 +62,10 @@ def fake_quantize(
         if saturate and not isinstance(step, Tensor):
             passes = below(low * step, x.dtype), above(high * step, x.dtype)
         if passes is not None:
-            return _Saturating.apply(x, step, low, high, worth, rounding, *passes)  # type: ignore[no-any-return,no-untyped-call]
+            return _applied(_Saturating, x, step, low, high, worth, rounding, *passes)
     if saturate:
-        return _SaturatingScaled.apply(x, step, low, high, worth, rounding)  # type: ignore[no-any-return,no-untyped-call]
-    return _Identity.apply(x, step, low, high, worth, rounding)  # type: ignore[no-any-return,no-untyped-call]
+        return _applied(_SaturatingScaled, x, step, low, high, worth, rounding)
+    return _applied(_Identity, x, step, low, high, worth, rounding)
 
 
 def straight_through(surrogate: Tensor, q: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def straight_through(surrogate: Tensor, q: Tensor) -> Tensor:
         >>> y.backward(); y.item(), x.grad.item()
         (0.0, 1.0)
     """
-    return _Straight.apply(surrogate, q)  # type: ignore[no-any-return,no-untyped-call]
+    return _applied(_Straight, surrogate, q)
 
 
 def blend(surrogate: Tensor, q: Tensor, noise: Tensor, *, ste: bool = True, through: bool = False) -> Tensor:
@@ -97,7 +97,7 @@ def blend(surrogate: Tensor, q: Tensor, noise: Tensor, *, ste: bool = True, thro
     Returns:
         ``surrogate + noise * (q - surrogate)``, which is exactly ``q`` where ``noise`` is 1.
     """
-    return _Blend.apply(surrogate, q, noise, ste, through)  # type: ignore[no-any-return,no-untyped-call]
+    return _applied(_Blend, surrogate, q, noise, ste, through)
 
 
 def fitting(code: float, dtype: torch.dtype) -> float:
@@ -137,7 +137,20 @@ def _grid(x: Tensor, step: Number, low: Number, high: Number, out: Number, round
     code = code.round_() if rounding is Rounding.RND_CONV else round_to_integer(code, rounding)
     if isinstance(low, Tensor) or isinstance(high, Tensor) or isinstance(out, Tensor):
         return torch.clamp(code, low, high).to(x.dtype) * out  # type: ignore[arg-type]
+    if torch._C._are_functorch_transforms_active():  # clamp_ has no vmap rule
+        return code.clamp(low, high).mul_(out)
     return code.clamp_(low, high).mul_(out)
+
+
+def _applied(function: type[torch.autograd.Function], *args: Any) -> Tensor:
+    """Apply one of the functions below.
+
+    Outside of ``torch.func`` and ``torch.compile`` its twin with a classic ``forward(ctx, ...)`` does the
+    same and costs a fourth: torch inspects the signature of the other kind at each call.
+    """
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return function.apply(*args)  # type: ignore[no-any-return,no-untyped-call]
+    return _EAGER[function].apply(*args)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _Identity(torch.autograd.Function):
@@ -186,8 +199,19 @@ class _Saturating(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (x,) = ctx.saved_tensors
-        through = torch.ops.aten.hardtanh_backward(grads[0], x, ctx.first, ctx.last)
-        return through, None, None, None, None, None, None, None
+        if torch.compiler.is_compiling():
+            return grads[0] * _gate(x, ctx.first, ctx.last), *(None,) * 7
+        through = torch.ops.aten.hardtanh_backward.default(grads[0], x, ctx.first, ctx.last)
+        return through, *(None,) * 7
+
+
+def _gate(x: Tensor, first: float, last: float) -> Tensor:
+    """One strictly between ``first`` and ``last``, zero elsewhere, without a boolean tensor.
+
+    The compiler would keep that for the backward pass instead of ``x``, and stores booleans very slowly.
+    """
+    gate = torch.sign(torch.clamp(x - first, min=0.0))
+    return gate if last == math.inf else gate * torch.sign(torch.clamp(last - x, min=0.0))
 
 
 class _Straight(torch.autograd.Function):
@@ -253,3 +277,20 @@ class _Blend(torch.autograd.Function):
         whole = ctx.ste and not ctx.through
         direct = grads[0] if whole else grads[0] * (1 - noise)
         return direct, grads[0] * noise if ctx.through else None, None, None, None
+
+
+def _eager(function: type[Any]) -> type[torch.autograd.Function]:
+    """The twin of a function, with a classic ``forward(ctx, ...)``."""
+
+    def forward(ctx: Any, *args: Any) -> Tensor:
+        output: Tensor = function.forward(*args)
+        function.setup_context(ctx, args, output)
+        return output
+
+    members = {"forward": staticmethod(forward), "backward": staticmethod(function.backward)}
+    return type(f"{function.__name__}Eager", (torch.autograd.Function,), members)
+
+
+_EAGER: dict[type[torch.autograd.Function], type[torch.autograd.Function]] = {
+    f: _eager(f) for f in (_Identity, _Saturating, _SaturatingScaled, _Straight, _Blend)
+}
