@@ -199,5 +199,29 @@ def test_every_number_has_a_form(value: float | None) -> None:
         assert form(value)
 
 
+def test_a_verification_is_read_from_what_a_run_wrote() -> None:
+    first = {"layer": "fc3", "message": "C++ differs from torch in 1 of 320 values, first at fc3"}
+    one = {
+        "reading": "C++",
+        "against": "torch",
+        "kind": "real",
+        "vectors": 320,
+        "mismatches": 1,
+        "max_lsb": 1.0,
+    }
+    values = {
+        "agree": False,
+        "vectors": 320,
+        "mismatches": 1,
+        "verdict": "",
+        "first": first,
+        "comparisons": [one],
+    }
+    read = Verification.from_dict(values)
+    assert read.first == first["message"]
+    assert read.comparisons[0].mismatches == 1
+    assert Verification.from_dict({"agree": True, "vectors": 5, "mismatches": 0}).exact
+
+
 def test_texts_of_many_lines_become_one() -> None:
     assert one_line("a\r\n\tb\x07") == "a b�"

@@ -68,7 +68,8 @@ class Verification:
     def from_dict(cls, values: Mapping[str, Any]) -> Verification:
         """From a mapping with the attributes' names; ``comparisons`` is a list of such mappings.
 
-        Other keys are passed over, so that a ``verify.json`` may hold more than the report shows.
+        Other keys are passed over, so that a ``verify.json`` may hold more than the report shows. ``first``
+        may be a text, or a mapping whose ``"message"`` is that text.
 
         Example:
             >>> first = {"layer": "fc3", "sample": 17}
@@ -78,7 +79,8 @@ class Verification:
         """
         first = values.get("first")
         if isinstance(first, Mapping):
-            first = ", ".join(f"{name} {value}" for name, value in first.items())
+            told = ", ".join(f"{name} {value}" for name, value in first.items())
+            first = first.get("message", told)
         names = {one.name for one in fields(Comparison)}
         return cls(
             agree=bool(values["agree"]),
