@@ -26,14 +26,6 @@ def test_importing_brings_nothing_heavy_but_torch(package: str) -> None:
     assert not brought & set(HEAVY)
 
 
-def test_the_command_line_starts_without_torch() -> None:
-    code = (
-        "import sys; from torchq.cli.main import cli, guarded; guarded(cli, ['ls']); "
-        "sys.exit('torch' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode in (0, 1)
-
-
 def test_files_are_small() -> None:
     long = {str(p.relative_to(ROOT)): n for p in SOURCES if (n := len(p.read_text().splitlines())) > 400}
     assert not long

@@ -61,7 +61,7 @@ def test_a_missing_key(tmp_path: Path) -> None:
         ("model.batch_norm=on", "command line: model.batch_norm: must be true or false, got 'on'"),
         ("search.searcher=axe", "command line: search.searcher: unknown searcher 'axe'; did you mean 'ax'?"),
         ("model.name=jet_mlp", "command line: model.name: unknown model 'jet_mlp'; did you mean 'jets_mlp'?"),
-        ("data.name=jest", "command line: data.name: unknown dataset 'jest'; did you mean 'jets'?"),
+        ("data.name=jest", "command line: data.name: unknown data set 'jest'; did you mean 'jets'?"),
         ("search.goal.cost=energy", "command line: search.goal.cost: unknown cost target 'energy'"),
         ("data.source=file", "command line: data: path must be given with source: file, and only then"),
         ("data.train=0.9", "command line: data: train and valid must leave a part for the test, got 0.9 + 0.16"),

@@ -58,12 +58,12 @@ def run_recipe(
     }
     with RunDir.open(out, loaded, resume=resume) as run:
         for name in STAGES[: STAGES.index(until) + 1]:
-            if run.done(name):
+            if run.done(name) and name != STAGES[-1]:
                 show.stage(name, "[dim]done before[/]")
                 continue
             stages[name](loaded.recipe, run, show)
         if until == STAGES[-1]:
-            outcome.print_summary(run, show)
+            outcome.print_summary(loaded.recipe, run, show)
     return Path(out)
 
 
@@ -83,5 +83,5 @@ def report_run(path: str | Path, show: Show | None = None) -> Path:
     loaded = load(str(run.file("recipe.yaml")), about["overrides"])
     with RunDir.open(path, loaded, resume=True) as run:
         outcome.write_report(loaded.recipe, run, show)
-        outcome.print_summary(run, show)
+        outcome.print_summary(loaded.recipe, run, show)
     return Path(path)

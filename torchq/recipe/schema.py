@@ -211,6 +211,7 @@ class Recipe(_Part):
     description: str = ""
     seed: Annotated[int, Field(ge=0)] = 0
     threads: Annotated[int, Field(ge=1)] = 1
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "cpu"
     data: Data = Data()
     model: Model = Model()
     cost: dict[str, str | int | float | bool] = {}

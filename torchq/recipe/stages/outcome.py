@@ -1,0 +1,267 @@
+"""The last stage: what the run directory holds, as a report, and as one table at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from torchq.recipe.report import (
+    CostReference,
+    DataSummary,
+    FirmwareFacts,
+    LayerRow,
+    Limits,
+    ModelResult,
+    ReportData,
+    SearchResult,
+    TrainingHistory,
+    TrialPoint,
+    Verification,
+    figures,
+    save_overview_png,
+    summary_table,
+    write_report as write_pages,
+)
+from torchq.recipe.rundir import RunDir
+from torchq.recipe.schema import Recipe
+from torchq.recipe.show import Show
+from torchq.recipe.stages.searching import trials_of
+from torchq.recipe.versions import versions
+from torchq.scheme import Scheme
+from torchq.search import Trial, non_dominated
+
+
+def write_report(recipe: Recipe, run: RunDir, show: Show) -> None:
+    """Write report.html, report.md, overview.png and summary.json, as far as the run has come."""
+    show.stage("report", "report.html, report.md, overview.png, summary.json")
+    run.tick()
+    data = gather(recipe, run)
+    write_pages(data, run.path)
+    save_overview_png(data, run.file("overview.png"))
+    run.write("summary.json", figures(data))
+    run.finish("report", {"created": data.created, "files": ["report.html", "report.md", "overview.png", "summary.json"]})
+
+
+def print_summary(recipe: Recipe, run: RunDir, show: Show) -> None:
+    """The table at the end, and where the report lies."""
+    if show.console is not None:
+        show.console.print()
+        show.console.print(summary_table(gather(recipe, run)))
+        show.say(f"report: {run.file('report.html')}")
+
+
+def gather(recipe: Recipe, run: RunDir) -> ReportData:
+    """Everything the report shows, from the files of the run."""
+    found = {stage: run.read(f"{stage}.json") for stage in _STAGES if run.done(stage)}
+    about = run.about() or {}
+    references, train = found.get("references"), found.get("train")
+    bf = None if references is None else references["bf"]["cost"]["total"]
+    created = found.get("report", {}).get("created") or datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return ReportData(
+        title=recipe.title,
+        recipe=str(about.get("recipe", "")),
+        description=recipe.description,
+        created=created,
+        wall_s=about.get("elapsed_s"),
+        run_dir=run.path.name,
+        goal=_goal_text(recipe),
+        models=tuple(_models(found)),
+        reference=None if bf is None else _reference(bf),
+        search=_search(run, found),
+        layers=tuple(_layers(train, found.get("lower"))),
+        verification=_verification(found.get("verify")),
+        firmware=_firmware(recipe, found.get("lower")),
+        histories=tuple(_histories(found)),
+        data=_data(recipe, found.get("data")),
+        limits=Limits(
+            energy_ratio=recipe.pick.times_lower.get("energy_pj"),
+            bits_ratio=recipe.pick.times_lower.get("bits"),
+            picked_drop=recipe.pick.most_accuracy_lost,
+        ),
+        seeds={"recipe": recipe.seed, "splits": recipe.data.seed, "search": recipe.search.seed}
+        | ({} if train is None else {"picked trial": train["seed"]}),
+        versions=versions(),
+        command=" ".join(["torchq run", str(about.get("recipe", "")), *about.get("overrides", ())]),
+        recipe_text=run.file("recipe.yaml").read_text(encoding="utf-8"),
+    )
+
+
+_STAGES = ("data", "float", "references", "search", "train", "export", "lower", "verify", "report")
+
+
+def _goal_text(recipe: Recipe) -> str:
+    goal = recipe.search.goal
+    if goal.kind == "forgiving_factor":
+        text = (
+            f"accuracy x (1 + delta), {goal.delta_p:g} % of the accuracy forgiven for every factor "
+            f"{goal.rate:g} in {goal.cost} below BF"
+        )
+    else:
+        text = f"highest accuracy and lowest {goal.cost} at once"
+    wanted = [f"{name} at least {times:g} times lower than BF" for name, times in recipe.pick.times_lower.items()]
+    return f"{text}; picked: the most accurate trial with {' and '.join(wanted)}" if wanted else text
+
+
+def _models(found: Mapping[str, Any]) -> list[ModelResult]:
+    models = []
+    rows = (
+        ("float", "float32", found.get("float")),
+        ("q6", "uniform 6-bit (Q6)", found.get("references", {}).get("q6")),
+        ("picked", "picked", found.get("train")),
+    )
+    for role, name, facts in rows:
+        if facts is None:
+            continue
+        total = facts.get("cost", {}).get("total", {})
+        models.append(
+            ModelResult(
+                role=role,
+                name=name if role != "picked" else f"picked (trial {facts['number']})",
+                accuracy=facts["accuracy"],
+                auc_macro=facts["auc_macro"],
+                auc=facts["auc"],
+                roc={k: (curve["fpr"], curve["tpr"]) for k, curve in facts["roc"].items()},
+                energy_pj=total.get("energy_pj"),
+                bits=total.get("bits"),
+            )
+        )
+    return models
+
+
+def _reference(total: Mapping[str, Any]) -> CostReference:
+    return CostReference(
+        "BF (16-bit reference)", energy_pj=total["energy_pj"], bits=total["bits"], note="priced, not trained"
+    )
+
+
+def _search(run: RunDir, found: Mapping[str, Any]) -> SearchResult | None:
+    trials = trials_of(run)
+    if not trials:
+        return None
+    complete = [trial for trial in trials if trial.complete]
+    front = non_dominated([(t.metrics["accuracy"], -t.metrics["energy_pj"]) for t in complete])
+    q6 = found.get("references", {}).get("q6")
+    drawn = () if q6 is None else (
+        CostReference(
+            "Q6",
+            energy_pj=q6["cost"]["total"]["energy_pj"],
+            bits=q6["cost"]["total"]["bits"],
+            accuracy=q6["valid_accuracy"],
+        ),
+    )
+    return SearchResult(
+        trials=tuple(_point(trial) for trial in trials),
+        picked=found.get("train", {}).get("number"),
+        front=tuple(complete[i].number for i in front),
+        references=drawn,
+    )
+
+
+def _point(trial: Trial) -> TrialPoint:
+    bits = trial.metrics.get("bits")
+    return TrialPoint(
+        number=trial.number,
+        accuracy=trial.metrics.get("accuracy"),
+        energy_pj=trial.metrics.get("energy_pj"),
+        bits=None if bits is None else int(bits),
+        score=trial.score,
+        status="completed" if trial.complete else f"failed: {trial.reason}",
+        searcher=trial.searcher,
+        seed=trial.seed,
+        scheme=_scheme_text(Scheme.from_dict(trial.scheme)),
+        wall_s=trial.wall_s,
+    )
+
+
+def _scheme_text(scheme: Scheme) -> str:
+    """A scheme in one line: neurons, and the quantizers by layer and slot."""
+    units = [f"{layer} {count}" for layer, count in scheme.units.items()]
+    slots = [
+        f"{layer}.{slot} {text}"
+        for layer, entries in scheme.layers.items()
+        for slot, text in entries.items()
+        if layer != "*"
+    ]
+    return ", ".join([*units, *slots])
+
+
+def _layers(train: Mapping[str, Any] | None, lower: Mapping[str, Any] | None) -> list[LayerRow]:
+    if train is None:
+        return []
+    hardware = {} if lower is None else {row["name"]: row for row in lower["layers"]}
+    rows = []
+    for row in train["cost"]["layers"]:
+        known = hardware.get(row["layer"], {})
+        parameters = row["parameters"]
+        rows.append(
+            LayerRow(
+                name=row["layer"],
+                kind=row["kind"],
+                shape=tuple(row["shape"]),
+                weight=row["weight"] or None,
+                bias=row["bias"] or None,
+                accumulator=known.get("accumulator") or row["accumulator"] or None,
+                output=known.get("output") or row["output"],
+                bits=row["costs"].get("bits"),
+                energy_pj=row["costs"].get("energy_pj"),
+                zeros=row["zeros"] / parameters if parameters else None,
+                multiplications=row["macs"],
+            )
+        )
+    return rows
+
+
+def _verification(verify: Mapping[str, Any] | None) -> Verification | None:
+    return None if verify is None else Verification.from_dict(verify)
+
+
+def _firmware(recipe: Recipe, lower: Mapping[str, Any] | None) -> FirmwareFacts | None:
+    if lower is None:
+        return None
+    return FirmwareFacts(
+        backend=recipe.lower.backend,
+        part=recipe.lower.part,
+        clock_ns=recipe.lower.clock_ns,
+        io_type=recipe.lower.io_type,
+        strategy=recipe.lower.strategy,
+        reuse_factor=recipe.lower.reuse_factor,
+        state="C++ compiled and simulated; not synthesised",
+        files=tuple(lower["files"]),
+    )
+
+
+def _histories(found: Mapping[str, Any]) -> list[TrainingHistory]:
+    rows = (
+        ("float", "float32", found.get("float")),
+        ("q6", "Q6", found.get("references", {}).get("q6")),
+        ("picked", "picked", found.get("train")),
+    )
+    return [
+        TrainingHistory(
+            role=role,
+            name=name,
+            loss=tuple(e["loss"] for e in facts["history"]["epochs"]),
+            valid_loss=tuple(e["valid_loss"] for e in facts["history"]["epochs"]),
+            valid_accuracy=tuple(e["valid_accuracy"] for e in facts["history"]["epochs"]),
+            best_epoch=facts["history"]["best_epoch"] - 1,
+            wall_s=sum(e["seconds"] for e in facts["history"]["epochs"]),
+        )
+        for role, name, facts in rows
+        if facts is not None
+    ]
+
+
+def _data(recipe: Recipe, data: Mapping[str, Any] | None) -> DataSummary | None:
+    if data is None:
+        return None
+    return DataSummary(
+        name=data["name"],
+        source=data["source"],
+        simulated=recipe.data.source == "embedded",
+        classes=tuple(data["classes"]),
+        sizes=data["samples"],
+        features=tuple(data["features"]),
+        mean=tuple(data["mean"]),
+        scale=tuple(data["scale"]),
+    )

@@ -1,0 +1,137 @@
+"""What several stages need: the data of a recipe, its float network, its schemes, and how to train."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from torchq.cost import CostReport, estimate
+from torchq.data import Dataset
+from torchq.data import load as load_data
+from torchq.recipe.rundir import RunDir
+from torchq.recipe.schema import Data, Recipe, Training, Uniform
+from torchq.recipe.show import Show
+from torchq.scheme import Scheme
+from torchq.train import History, accuracy, auc, fit, load_weights, predict_logits, roc
+
+
+@cache
+def dataset(data: Data) -> Dataset:
+    """The data of a recipe; read once a process."""
+    return load_data(
+        data.name,
+        source=data.source,
+        path=data.path,
+        label=data.label,
+        seed=data.seed,
+        fractions=(data.train, data.valid, round(1 - data.train - data.valid, 12)),
+        limit=data.limit,
+    )
+
+
+def float_model(recipe: Recipe) -> nn.Module:
+    """The untrained float network of a recipe."""
+    from torchq.models import MODELS
+
+    data = dataset(recipe.data)
+    build = MODELS.get(recipe.model.name)
+    return build(
+        inputs=len(data.features),
+        units=recipe.model.units,
+        classes=len(data.classes),
+        batch_norm=recipe.model.batch_norm,
+        seed=recipe.seed,
+    )
+
+
+def trained_float(recipe: Recipe, run: RunDir) -> nn.Module:
+    """The float network as the float stage left it."""
+    return load_weights(run.file("float.pt"), float_model(recipe))
+
+
+def quantized(recipe: Recipe, run: RunDir, scheme: Scheme) -> nn.Module:
+    """The trained float network under a scheme, before any training of its own."""
+    from torchq.convert import quantize
+
+    return quantize(trained_float(recipe, run), scheme, example=example(recipe))
+
+
+def example(recipe: Recipe) -> torch.Tensor:
+    """One input of the network, ``[1, features]``."""
+    return torch.from_numpy(dataset(recipe.data).train.x[:1])
+
+
+def uniform_scheme(uniform: Uniform) -> Scheme:
+    """The scheme of a reference network."""
+    return Scheme.uniform(
+        input=uniform.input, weight=uniform.weight, bias=uniform.bias, output=uniform.output
+    )
+
+
+def targets(recipe: Recipe) -> tuple[str, ...]:
+    """Every cost target that the recipe and the report name."""
+    return tuple(dict.fromkeys(("bits", "energy_pj", recipe.search.goal.cost, *recipe.pick.times_lower)))
+
+
+def price(recipe: Recipe, model: nn.Module) -> CostReport:
+    """What a quantized network costs, layer by layer."""
+    return estimate(model, example(recipe), targets=targets(recipe), **recipe.cost)
+
+
+def costs(recipe: Recipe, report: CostReport) -> dict[str, float]:
+    """The totals of a report, one number a target."""
+    return {name: float(report.total[name]) for name in targets(recipe)}
+
+
+def train(
+    recipe: Recipe,
+    model: nn.Module,
+    training: Training,
+    seed: int,
+    *,
+    checkpoint: Any = None,
+    show: Show | None = None,
+    text: str = "",
+) -> History:
+    """Train a network on the training split, watching the validation split.
+
+    Args:
+        checkpoint: a file to go on from after a kill; None for trainings of a few seconds.
+        show: where a bar named ``text`` is drawn, one step an epoch; None for none.
+    """
+    data = dataset(recipe.data)
+    with (show or Show()).bar(text, training.epochs) as advance:
+        return fit(
+            model,
+            (data.train.x, data.train.y),
+            (data.valid.x, data.valid.y),
+            epochs=training.epochs,
+            batch_size=training.batch_size,
+            lr=training.learning_rate,
+            weight_decay=training.weight_decay,
+            schedule=training.schedule,
+            patience=training.patience,
+            seed=seed,
+            device=recipe.device,
+            checkpoint=checkpoint,
+            on_epoch=lambda record: advance(
+                f"loss {record.valid_loss:.4f}  accuracy {100 * record.valid_accuracy:.2f} %"
+            ),
+        )
+
+
+def measure(recipe: Recipe, model: nn.Module) -> dict[str, Any]:
+    """Accuracy, areas under the curves and the curves themselves, on the test split."""
+    data = dataset(recipe.data)
+    scores = predict_logits(model, data.test.x)
+    areas = auc(data.test.y, scores, data.classes)
+    curves = {name: roc(data.test.y, scores, i) for i, name in enumerate(data.classes)}
+    return {
+        "accuracy": accuracy(data.test.y, scores),
+        "auc_macro": areas.macro,
+        "auc": dict(areas.per_class),
+        "roc": {name: {"fpr": list(c.fpr), "tpr": list(c.tpr)} for name, c in curves.items()},
+    }
