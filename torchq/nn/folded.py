@@ -35,8 +35,8 @@ class QLinearBatchNorm1d(QLinear):
       does not jump with every batch; the products are corrected by
       ``sqrt(running_var + eps) / sqrt(batch_var + eps)``, and the bias is folded with the batch's.
 
-    After ``freeze_delay`` training steps training uses the running statistics, which stay as they are.
-    Without quantizers the output is that of the two float layers. In evaluation the folding is computed in
+    After ``freeze_delay`` training steps (QKeras's ``ema_freeze_delay`` and two more), or with
+    ``batch_norm.eval()``, training uses the running statistics, which stay as they are. Without quantizers the output is that of the two float layers. In evaluation the folding is computed in
     float64, so that float32 and float64 models have the same weights.
 
     Args:
@@ -152,6 +152,8 @@ class QLinearBatchNorm1d(QLinear):
         return True
 
     def _uses_batch(self) -> bool:
+        if not self.batch_norm.training:
+            return False
         steps = self.batch_norm.num_batches_tracked
         return self.freeze_delay is None or steps is None or int(steps) < self.freeze_delay
 
@@ -172,7 +174,6 @@ class QLinearBatchNorm1d(QLinear):
                 hint="leave out the last batch, or call eval() first",
             )
         y = F.linear(input, self.weight, self.bias)
-        self.batch_norm.train()
         with torch.no_grad():
             self.batch_norm(y)
         return y.mean(0), y.var(0, unbiased=False)
