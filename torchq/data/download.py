@@ -104,6 +104,10 @@ def _open(url: str, timeout_s: float) -> http.client.HTTPResponse:
             f"{url}: is no address to fetch from", hint="it needs to begin with https:// or http://"
         )
     request = urllib.request.Request(url, headers={"User-Agent": f"torchq/{__version__}"})  # noqa: S310
-    answer = urllib.request.urlopen(request, timeout=timeout_s)  # noqa: S310
+    try:
+        answer = urllib.request.urlopen(request, timeout=timeout_s)  # noqa: S310
+    except urllib.error.HTTPError as fault:
+        fault.close()  # it holds the connection
+        raise
     assert isinstance(answer, http.client.HTTPResponse)  # noqa: S101 (holds for both schemes)
     return answer

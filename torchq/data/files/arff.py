@@ -18,7 +18,8 @@ from torchq.data.files.cells import read_columns
 from torchq.data.files.frame import Frame
 from torchq.errors import DataError
 
-_ATTRIBUTE = re.compile(r"""@attribute\s+("(?P<d>[^"]*)"|'(?P<s>[^']*)'|(?P<p>[^\s'"]\S*))\s+(?P<kind>.+)$""", re.I)
+_NAME = r""""(?P<d>[^"]*)"|'(?P<s>[^']*)'|(?P<p>[^\s'"]\S*)"""
+_ATTRIBUTE = re.compile(rf"@attribute\s+(?:{_NAME})\s+(?P<kind>.+)$", re.IGNORECASE)
 
 
 def open_arff(path: Path, _features: Sequence[str] = ()) -> Frame:
