@@ -12,7 +12,7 @@ from pathlib import Path
 from torchq.data.generate_jets.clustering import Clustering
 from torchq.data.generate_jets.detector import Detector
 from torchq.data.generate_jets.events import Generator
-from torchq.data.generate_jets.run import generate, plan, write
+from torchq.data.generate_jets.run import check_writable, generate, plan, write
 from torchq.data.jets import CLASSES
 from torchq.errors import TorchqError
 
@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     generator = Generator(told.decay_all, told.mpi, told.isr)
     try:
         chunks = plan(told.jets, classes, told.seed, generator, Clustering(told.radius, detector))
+        check_writable(told.out)
         found = generate(chunks, told.processes, progress)
         print(file=sys.stderr)
         print(write(told.out, chunks, found, classes))

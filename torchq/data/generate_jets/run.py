@@ -16,11 +16,15 @@ from torchq.data.generate_jets.clustering import Clustering
 from torchq.data.generate_jets.events import PROCESSES, Generator
 from torchq.data.generate_jets.needs import need
 from torchq.data.jets import CLASSES, FEATURES
-from torchq.errors import DataError
+from torchq.errors import DataError, RunDirError
 from torchq.files import atomic_write_bytes
 
 CHUNK = 250
-LARGEST_SEED = 900_000_000
+MOST_JETS = 10_000_000
+SEEDS_PER_CHUNK = 20
+SEEDS_PER_RUN = 900_000
+"""Pythia takes seeds to 900,000,000: a thousand runs whose chunks share none."""
+
 Float32 = NDArray[np.float32]
 
 
@@ -69,15 +73,15 @@ def plan(
     for name in classes:
         if name not in PROCESSES:
             raise DataError(f"unknown class {name!r}", hint=f"it needs to be one of {', '.join(CLASSES)}")
-    if jets < len(classes):
-        raise DataError(f"jets must be at least {len(classes)}, one for each class, got {jets}")
+    if not len(classes) <= jets <= MOST_JETS:
+        raise DataError(f"jets must be {len(classes)}, one for each class, to {MOST_JETS}, got {jets}")
     if not 0 <= seed < 1000:
         raise DataError(f"seed must be 0 to 999, got {seed}")
     chunks: list[Chunk] = []
     for index, name in enumerate(classes):
         left = jets // len(classes) + (index < jets % len(classes))
         while left > 0:
-            number = 1 + seed * (LARGEST_SEED // 1000) + len(chunks) * 20
+            number = 1 + seed * SEEDS_PER_RUN + len(chunks) * SEEDS_PER_CHUNK
             chunks.append(Chunk(name, min(left, CHUNK), number, generator, clustering))
             left -= CHUNK
     return chunks
@@ -94,8 +98,10 @@ def generate(
         progress: called with jets made and jets wanted after each chunk.
 
     Raises:
-        DataError: Pythia or FastJet is not installed.
+        DataError: Pythia or FastJet is not installed, or no process is to work.
     """
+    if processes < 1:
+        raise DataError(f"processes must be at least 1, got {processes}")
     for library in ("pythia8mc", "fastjet"):
         need(library)
     total, done = sum(chunk.jets for chunk in chunks), 0
@@ -107,6 +113,19 @@ def generate(
             if progress is not None:
                 progress(done, total)
     return found
+
+
+def check_writable(path: Path) -> None:
+    """Look, before hours of work, whether a file can be written.
+
+    Raises:
+        RunDirError: it cannot.
+    """
+    probe = path.with_name(f".{path.name}.probe")
+    atomic_write_bytes(probe, b"")
+    probe.unlink()
+    if path.is_dir():
+        raise RunDirError(f"{path}: is a folder", hint="give the path of the file to write")
 
 
 def write(path: Path, chunks: Sequence[Chunk], found: Sequence[Float32], classes: Sequence[str]) -> Path:
