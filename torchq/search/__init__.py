@@ -1,1 +1,29 @@
+"""The search for the best heterogeneous precision: spaces, goals, searchers, the journal and the loop.
 
+Start with :class:`Knob` and :class:`Space`, choose a goal, and hand them to :func:`run_search`.
+"""
+
+from torchq.search.ax import AxSearcher as AxSearcher
+from torchq.search.base import SEARCHERS as SEARCHERS
+from torchq.search.base import Outcome as Outcome
+from torchq.search.base import Proposal as Proposal
+from torchq.search.base import Searcher as Searcher
+from torchq.search.goal import GOALS as GOALS
+from torchq.search.goal import ForgivingFactor as ForgivingFactor
+from torchq.search.goal import Goal as Goal
+from torchq.search.goal import MultiObjective as MultiObjective
+from torchq.search.goal import Objective as Objective
+from torchq.search.journal import Journal as Journal
+from torchq.search.journal import read_journal as read_journal
+from torchq.search.loop import SearchResult as SearchResult
+from torchq.search.loop import TrialInfo as TrialInfo
+from torchq.search.loop import run_search as run_search
+from torchq.search.pareto import hypervolume as hypervolume
+from torchq.search.pareto import non_dominated as non_dominated
+from torchq.search.pick import Limit as Limit
+from torchq.search.pick import Pick as Pick
+from torchq.search.pick import pick as pick
+from torchq.search.random import RandomSearcher as RandomSearcher
+from torchq.search.space import Knob as Knob
+from torchq.search.space import Space as Space
+from torchq.search.trial import Trial as Trial
