@@ -11,7 +11,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*ROOT.glob("torchq/**/*.py"), *ROOT.glob("hls_export/**/*.py")])
-HEAVY = ("ax", "botorch", "onnx", "hls4ml", "qonnx", "matplotlib", "pandas", "pydantic", "ruamel", "rich", "click")
+HEAVY = (
+    "ax",
+    "botorch",
+    "onnx",
+    "hls4ml",
+    "qonnx",
+    "matplotlib",
+    "pandas",
+    "pydantic",
+    "ruamel",
+    "rich",
+    "click",
+)
 
 
 def modules_after(statement: str) -> set[str]:
@@ -63,7 +75,11 @@ def test_nothing_is_pickled_or_evaluated() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("eval", "exec"), path
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "load":
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "load"
+            ):
                 owner = node.func.value
                 if isinstance(owner, ast.Name) and owner.id == "torch":
                     keywords = {k.arg: k.value for k in node.keywords}

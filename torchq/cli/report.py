@@ -16,5 +16,5 @@ def command(run_dir: Path) -> None:
     from torchq.recipe import report_run
     from torchq.recipe.show import Show
 
-    report_run(run_dir, Show(Console()))
+    report_run(run_dir, Show(Console(soft_wrap=True)))
     click.echo(str(run_dir))

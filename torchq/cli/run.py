@@ -9,8 +9,6 @@ import click
 from torchq.recipe import STAGES
 
 
-
-
 @click.command("run")
 @click.argument("name")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
@@ -18,7 +16,9 @@ from torchq.recipe import STAGES
 @click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], help="Stop after this stage.")
 @click.option("--resume", is_flag=True, help="Go on with an existing run; refuse to begin a new one.")
 @click.option("--quiet", is_flag=True, help="Print only the run directory.")
-def command(name: str, overrides: tuple[str, ...], out: Path | None, until: str, resume: bool, quiet: bool) -> None:
+def command(
+    name: str, overrides: tuple[str, ...], out: Path | None, until: str, resume: bool, quiet: bool
+) -> None:
     """Run the recipe NAME (a file, or a name that `torchq ls` shows).
 
     Values can be set from here, as in `torchq run jets/autoq_energy search.trials=10`. Stopped or killed,
@@ -31,5 +31,7 @@ def command(name: str, overrides: tuple[str, ...], out: Path | None, until: str,
 
     loaded = load(name, overrides)
     folder = out or Path("runs") / loaded.name.replace("/", "_")
-    run_recipe(loaded, folder, until=until, resume=resume, show=Show(None if quiet else Console()))
+    run_recipe(
+        loaded, folder, until=until, resume=resume, show=Show(None if quiet else Console(soft_wrap=True))
+    )
     click.echo(str(folder))

@@ -111,8 +111,8 @@ def _lay_over(located: yaml.Located, override: str) -> None:
             raise RecipeError(f"command line: {key}: {part} is a value, not a group of keys")
     here[parts[-1]] = value
     for end in range(1, len(parts) + 1):
-        located.lines.setdefault(tuple(parts[:end]), 0)
-    located.lines[tuple(parts)] = 0
+        located.lines.setdefault(tuple(parts[:end]), yaml.COMMAND_LINE)
+    located.lines[tuple(parts)] = yaml.COMMAND_LINE
 
 
 def _check(located: yaml.Located) -> Recipe:
@@ -143,17 +143,8 @@ def _sentences(faults: ValidationError, located: yaml.Located) -> list[str]:
             found.append((path, f"{key}: {context.get('error', fault['msg'])}"))
         else:
             found.append((path, f"{key}: {_needed(fault)}, got {_shown(fault['input'])}"))
-    found.sort(key=lambda item: _line(located, item[0]))
-    return [
-        f"{'command line' if _line(located, path) == 0 else located.where(path)}: {text}" for path, text in found
-    ]
-
-
-def _line(located: yaml.Located, path: yaml.Path) -> int:
-    for end in range(len(path), -1, -1):
-        if path[:end] in located.lines:
-            return located.lines[path[:end]]
-    return 1
+    found.sort(key=lambda item: located.line(item[0]))
+    return [f"{located.where(path)}: {text}" for path, text in found]
 
 
 def _needed(fault: Any) -> str:

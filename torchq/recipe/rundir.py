@@ -21,8 +21,8 @@ _ABOUT = "run.json"
 class RunDir:
     """A run's folder, held by one process at a time.
 
-    ``run.json`` says which recipe made it. A stage is finished when its JSON file stands; a killed run goes on
-    behind the last finished stage. Use as a context manager: the lock is given back at the end, and by the
+    ``run.json`` says which recipe made it. A stage is finished when its JSON file stands; a killed run goes
+    on behind the last finished stage. Use as a context manager: the lock is given back at the end, and by the
     system when the process is killed.
 
     Raises:

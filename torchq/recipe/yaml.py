@@ -23,6 +23,9 @@ _FLOAT = re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$")
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "~": None, "": None}
 _MOST_VALUES = 100_000
 
+COMMAND_LINE = 0
+"""The line of what does not stand in the file."""
+
 
 @dataclass
 class Located:
@@ -40,21 +43,25 @@ class Located:
 
     def where(self, path: Path) -> str:
         """``file:line`` of a path, or of the nearest path above it that stands in the file."""
+        line = self.line(path)
+        return f"{self.source}:{line}" if line != COMMAND_LINE else "command line"
+
+    def line(self, path: Path) -> int:
+        """The line of a path, or of the nearest path above it; ``COMMAND_LINE`` if it was laid over."""
         for end in range(len(path), -1, -1):
             if path[:end] in self.lines:
-                line = self.lines[path[:end]]
-                return f"{self.source}:{line}" if line else self.source
-        return f"{self.source}:1"
+                return self.lines[path[:end]]
+        return 1
 
 
 def read_yaml(text: str, source: str) -> Located:
-    """Read one YAML document.
+    r"""Read one YAML document.
 
     Raises:
         RecipeError: no YAML, or one of the traps; all repeated keys and split texts are shown at once.
 
     Example:
-        >>> read_yaml("a: 1e-3\\nb: on", "x.yaml").value
+        >>> read_yaml("a: 1e-3\nb: on", "x.yaml").value
         {'a': 0.001, 'b': 'on'}
     """
     from ruamel.yaml import YAML
@@ -110,7 +117,9 @@ class _Reader:
     def build(self, node: Any, path: Path) -> Any:
         self.count += 1
         if self.count > _MOST_VALUES:
-            raise RecipeError(f"{self.source}: holds more than {_MOST_VALUES} values; anchors may repeat too much")
+            raise RecipeError(
+                f"{self.source}: holds more than {_MOST_VALUES} values; anchors may repeat too much"
+            )
         self.lines.setdefault(path, node.start_mark.line + 1)
         tag = str(node.tag)
         if tag.startswith("!") or "python" in tag:

@@ -29,7 +29,7 @@ def test_a_foreign_folder_is_refused_and_untouched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     with pytest.raises(RunDirError, match="is not empty and holds no run; choose another folder with --out"):
         RunDir.open(tmp_path, load("jets/autoq_energy"))
-    assert os.listdir(tmp_path) == ["thesis.tex"]
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_resume_of_nothing_is_refused(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch
         "free some space or choose another folder; nothing was left half-written"
     )
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file.json"]
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

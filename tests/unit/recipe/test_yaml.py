@@ -63,7 +63,10 @@ def test_all_repeated_keys_and_split_texts_are_shown_at_once() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a: !!python/object:os.system 1", "r.yaml:1: the tag tag:yaml.org,2002:python/object:os.system is not"),
+        (
+            "a: !!python/object:os.system 1",
+            "r.yaml:1: the tag tag:yaml.org,2002:python/object:os.system is not",
+        ),
         ("a: !mine 1", "r.yaml:1: the tag !mine is not allowed; write plain values"),
         ("a: &x {b: 1}\nc:\n  <<: *x", "r.yaml:3: merge keys (<<) are not allowed; write the entries out"),
         ("a: [1\nb: 2", "r.yaml:2: this is no YAML"),
@@ -85,10 +88,16 @@ def test_a_document_that_unfolds_without_end_is_refused() -> None:
         read_yaml(bomb, "r.yaml")
 
 
-_leaf = st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.text("abc:#-{}[]<>(),'\" \n.", max_size=8)
+_leaf = (
+    st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.text("abc:#-{}[]<>(),'\" \n.", max_size=8)
+)
 _keys = st.text("abcdef", min_size=1, max_size=4)
 
 
-@given(st.dictionaries(_keys, st.recursive(_leaf, lambda x: st.lists(x, max_size=3) | st.dictionaries(_keys, x, max_size=3))))
+@given(
+    st.dictionaries(
+        _keys, st.recursive(_leaf, lambda x: st.lists(x, max_size=3) | st.dictionaries(_keys, x, max_size=3))
+    )
+)
 def test_dump_and_read_round_trip(value: dict[str, object]) -> None:
     assert read_yaml(dump_yaml(value), "r.yaml").value == value

@@ -31,8 +31,6 @@ def export_onnx(recipe: Recipe, run: RunDir, show: Show) -> None:
 
 def lower_to_project(recipe: Recipe, run: RunDir, show: Show) -> None:
     """Write and compile the HLS project."""
-    import hls_export
-
     run.finish("lower", {})
 
 

@@ -21,6 +21,8 @@ from torchq.recipe.report import (
     figures,
     save_overview_png,
     summary_table,
+)
+from torchq.recipe.report import (
     write_report as write_pages,
 )
 from torchq.recipe.rundir import RunDir
@@ -40,7 +42,10 @@ def write_report(recipe: Recipe, run: RunDir, show: Show) -> None:
     write_pages(data, run.path)
     save_overview_png(data, run.file("overview.png"))
     run.write("summary.json", figures(data))
-    run.finish("report", {"created": data.created, "files": ["report.html", "report.md", "overview.png", "summary.json"]})
+    run.finish(
+        "report",
+        {"created": data.created, "files": ["report.html", "report.md", "overview.png", "summary.json"]},
+    )
 
 
 def print_summary(recipe: Recipe, run: RunDir, show: Show) -> None:
@@ -99,7 +104,9 @@ def _goal_text(recipe: Recipe) -> str:
         )
     else:
         text = f"highest accuracy and lowest {goal.cost} at once"
-    wanted = [f"{name} at least {times:g} times lower than BF" for name, times in recipe.pick.times_lower.items()]
+    wanted = [
+        f"{name} at least {times:g} times lower than BF" for name, times in recipe.pick.times_lower.items()
+    ]
     return f"{text}; picked: the most accurate trial with {' and '.join(wanted)}" if wanted else text
 
 
@@ -142,13 +149,17 @@ def _search(run: RunDir, found: Mapping[str, Any]) -> SearchResult | None:
     complete = [trial for trial in trials if trial.complete]
     front = non_dominated([(t.metrics["accuracy"], -t.metrics["energy_pj"]) for t in complete])
     q6 = found.get("references", {}).get("q6")
-    drawn = () if q6 is None else (
-        CostReference(
-            "Q6",
-            energy_pj=q6["cost"]["total"]["energy_pj"],
-            bits=q6["cost"]["total"]["bits"],
-            accuracy=q6["valid_accuracy"],
-        ),
+    drawn = (
+        ()
+        if q6 is None
+        else (
+            CostReference(
+                "Q6",
+                energy_pj=q6["cost"]["total"]["energy_pj"],
+                bits=q6["cost"]["total"]["bits"],
+                accuracy=q6["valid_accuracy"],
+            ),
+        )
     )
     return SearchResult(
         trials=tuple(_point(trial) for trial in trials),
@@ -193,16 +204,17 @@ def _layers(train: Mapping[str, Any] | None, lower: Mapping[str, Any] | None) ->
     rows = []
     for row in train["cost"]["layers"]:
         known = hardware.get(row["layer"], {})
-        parameters = row["parameters"]
+        facts = train["shapes"].get(row["layer"], {"shape": [], "parameters": 0})
+        parameters = facts["parameters"]
         rows.append(
             LayerRow(
                 name=row["layer"],
                 kind=row["kind"],
-                shape=tuple(row["shape"]),
+                shape=tuple(facts["shape"]),
                 weight=row["weight"] or None,
                 bias=row["bias"] or None,
-                accumulator=known.get("accumulator") or row["accumulator"] or None,
-                output=known.get("output") or row["output"],
+                accumulator=known.get("accumulator_type") or row["accumulator"] or None,
+                output=known.get("output_type") or row["output"],
                 bits=row["costs"].get("bits"),
                 energy_pj=row["costs"].get("energy_pj"),
                 zeros=row["zeros"] / parameters if parameters else None,

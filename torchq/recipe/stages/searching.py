@@ -82,7 +82,7 @@ def reference_costs(run: RunDir) -> dict[str, float]:
 
 
 def search_schemes(recipe: Recipe, run: RunDir, show: Show) -> None:
-    """Try schemes: quantize, train briefly, price; every trial stands in the journal before the next begins."""
+    """Try schemes: quantize, train briefly, price; a trial stands in the journal before the next begins."""
     space = space_of(recipe)
     reference = reference_costs(run)
     goal = goal_of(recipe, reference)
@@ -145,7 +145,9 @@ def trials_of(run: RunDir) -> list[Trial]:
 def train_picked(recipe: Recipe, run: RunDir, show: Show) -> None:
     """Train the most accurate trials that are cheap enough for long, and keep the best of them."""
     reference = reference_costs(run)
-    limits = [Limit.times_lower(name, reference[name], times) for name, times in recipe.pick.times_lower.items()]
+    limits = [
+        Limit.times_lower(name, reference[name], times) for name, times in recipe.pick.times_lower.items()
+    ]
     picked = pick(trials_of(run), limits, count=recipe.pick.candidates)
     show.stage("train", f"{len(picked.trials)} candidates, {recipe.pick.train.epochs} epochs each")
     for lack in picked.unmet:
@@ -166,7 +168,14 @@ def train_picked(recipe: Recipe, run: RunDir, show: Show) -> None:
     )
     run.finish(
         "train",
-        {**facts, **best, "cost": cost.to_dict(), "unmet": list(picked.unmet), "candidates": outcomes},
+        {
+            **facts,
+            **best,
+            "cost": cost.to_dict(),
+            "shapes": bench.shapes(recipe, model),
+            "unmet": list(picked.unmet),
+            "candidates": outcomes,
+        },
     )
 
 
@@ -216,4 +225,6 @@ def _trial_text(trial: Trial, reference: Mapping[str, float]) -> str:
     if not trial.complete:
         return f"#{trial.number} failed: {trial.reason}"
     saved = "  ".join(f"{n} {reference[n] / trial.metrics[n]:.1f}x" for n in ("energy_pj", "bits"))
-    return f"#{trial.number} accuracy {100 * trial.metrics['accuracy']:.2f} %  {saved}  score {trial.score:.4f}"
+    return (
+        f"#{trial.number} accuracy {100 * trial.metrics['accuracy']:.2f} %  {saved}  score {trial.score:.4f}"
+    )

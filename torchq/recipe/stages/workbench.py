@@ -11,6 +11,7 @@ from torch import nn
 from torchq.cost import CostReport, estimate
 from torchq.data import Dataset
 from torchq.data import load as load_data
+from torchq.graph import trace, workloads
 from torchq.recipe.rundir import RunDir
 from torchq.recipe.schema import Data, Recipe, Training, Uniform
 from torchq.recipe.show import Show
@@ -78,12 +79,25 @@ def targets(recipe: Recipe) -> tuple[str, ...]:
 
 def price(recipe: Recipe, model: nn.Module) -> CostReport:
     """What a quantized network costs, layer by layer."""
-    return estimate(model, example(recipe), targets=targets(recipe), **recipe.cost)
+    settings: dict[str, Any] = dict(recipe.cost)
+    return estimate(model, example(recipe), targets=targets(recipe), **settings)
 
 
 def costs(recipe: Recipe, report: CostReport) -> dict[str, float]:
     """The totals of a report, one number a target."""
     return {name: float(report.total[name]) for name in targets(recipe)}
+
+
+def shapes(recipe: Recipe, model: nn.Module) -> dict[str, dict[str, Any]]:
+    """The output shape and the number of parameters of each layer, by name."""
+    works = workloads(trace(model, example(recipe)))
+    return {
+        work.layer: {
+            "shape": list(work.output.shape),
+            "parameters": sum(parameter.count for parameter in work.parameters),
+        }
+        for work in works
+    }
 
 
 def train(
@@ -98,9 +112,8 @@ def train(
 ) -> History:
     """Train a network on the training split, watching the validation split.
 
-    Args:
-        checkpoint: a file to go on from after a kill; None for trainings of a few seconds.
-        show: where a bar named ``text`` is drawn, one step an epoch; None for none.
+    With a ``checkpoint`` a killed training goes on after its last epoch; with ``show`` a bar named ``text``
+    is drawn, one step an epoch.
     """
     data = dataset(recipe.data)
     with (show or Show()).bar(text, training.epochs) as advance:
