@@ -1,16 +1,37 @@
 """Quantizers: QKeras's whole zoo by its names, exact, as ``torch.nn`` modules."""
 
+from torchq.quantizers.adaptive import quantized_adaptive as quantized_adaptive
 from torchq.quantizers.base import Quantizer as Quantizer
+from torchq.quantizers.binary import binary as binary
 from torchq.quantizers.bits import quantized_bits as quantized_bits
 from torchq.quantizers.core import blend as blend
 from torchq.quantizers.core import fake_quantize as fake_quantize
 from torchq.quantizers.core import straight_through as straight_through
 from torchq.quantizers.fixed import fixed as fixed
+from torchq.quantizers.helpers import binary_sigmoid as binary_sigmoid
+from torchq.quantizers.helpers import binary_tanh as binary_tanh
+from torchq.quantizers.helpers import hard_sigmoid as hard_sigmoid
+from torchq.quantizers.helpers import hard_tanh as hard_tanh
+from torchq.quantizers.helpers import sigmoid as sigmoid
+from torchq.quantizers.helpers import smooth_sigmoid as smooth_sigmoid
+from torchq.quantizers.helpers import smooth_tanh as smooth_tanh
+from torchq.quantizers.helpers import tanh as tanh
+from torchq.quantizers.hswish import quantized_hswish as quantized_hswish
 from torchq.quantizers.linear import quantized_linear as quantized_linear
+from torchq.quantizers.noise import QNoiseScheduler as QNoiseScheduler
+from torchq.quantizers.power_of_two import quantized_po2 as quantized_po2
+from torchq.quantizers.power_of_two import quantized_relu_po2 as quantized_relu_po2
 from torchq.quantizers.registry import QUANTIZERS as QUANTIZERS
 from torchq.quantizers.registry import get as get
 from torchq.quantizers.registry import register as register
 from torchq.quantizers.relu import quantized_relu as quantized_relu
 from torchq.quantizers.scaled import ScaledQuantizer as ScaledQuantizer
+from torchq.quantizers.stochastic import bernoulli as bernoulli
+from torchq.quantizers.stochastic import stochastic_binary as stochastic_binary
+from torchq.quantizers.stochastic import stochastic_ternary as stochastic_ternary
+from torchq.quantizers.tanh_sigmoid import quantized_sigmoid as quantized_sigmoid
+from torchq.quantizers.tanh_sigmoid import quantized_tanh as quantized_tanh
+from torchq.quantizers.ternary import ternary as ternary
 from torchq.quantizers.text import make as make
 from torchq.quantizers.text import parse as parse
+from torchq.quantizers.ulaw import quantized_ulaw as quantized_ulaw

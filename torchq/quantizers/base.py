@@ -1,7 +1,5 @@
 """``Quantizer``: what every quantizer is, whatever its formula."""
 
-# ruff: noqa: PLR0917  (the signature of torch's _load_from_state_dict)
-
 from __future__ import annotations
 
 import inspect
@@ -14,7 +12,7 @@ from torch import Tensor, nn
 
 from torchq.errors import QuantizerError
 from torchq.formats import Binary, FixedPoint, Format
-from torchq.quantizers.core import blend, straight_through
+from torchq.quantizers.core import PRECISION, blend, straight_through
 
 
 class Quantizer(nn.Module):
@@ -86,8 +84,26 @@ class Quantizer(nn.Module):
     # ------------------------------------------------------------------ what is the same for all
 
     def forward(self, x: Tensor) -> Tensor:
-        """Quantize ``x``, any shape, any float dtype."""
-        self.check(x)
+        """Quantize ``x``.
+
+        Args:
+            x: any shape (nothing happens to an empty tensor), float64, float32, bfloat16 or float16.
+
+        Returns:
+            The shape and dtype of ``x``.
+
+        Raises:
+            QuantizerError: the tensor holds no such floats.
+        """
+        if x.dtype not in PRECISION:
+            raise QuantizerError(
+                f"{self.name} quantizes float64, float32, bfloat16 and float16, got a tensor of {x.dtype}",
+                hint="convert it first, for example with x.float()",
+            )
+        return self.transform(x) if x.numel() else x
+
+    def transform(self, x: Tensor) -> Tensor:
+        """What :meth:`forward` does with a tensor that is not empty."""
         surrogate = self.surrogate(x)
         with torch.no_grad():
             q = self.quantize(x.detach())
@@ -98,18 +114,6 @@ class Quantizer(nn.Module):
         if self._blends:
             return blend(surrogate, q, self.qnoise_factor, ste=self.use_ste)
         return straight_through(surrogate, q)
-
-    def check(self, x: Tensor) -> None:
-        """Refuse tensors that are not floats.
-
-        Raises:
-            QuantizerError: the tensor holds integers, booleans or complex numbers.
-        """
-        if not x.is_floating_point():
-            raise QuantizerError(
-                f"{self.name} quantizes floats, got a tensor of {x.dtype}",
-                hint="convert it first, for example with x.float()",
-            )
 
     def update_qnoise_factor(self, value: float) -> None:
         """Set the share of quantized values in the result; QKeras's name.

@@ -1,7 +1,5 @@
 """``quantized_bits``: fixed point with a scale; the quantizer of most QKeras models."""
 
-# ruff: noqa: PLR0917  (the order of the arguments is QKeras's)
-
 from __future__ import annotations
 
 from typing import Any
@@ -11,7 +9,7 @@ from torch import Tensor
 
 from torchq.formats import Binary, FixedPoint, Float, Format
 from torchq.quantizers.base import flag, whole
-from torchq.quantizers.core import fake_quantize
+from torchq.quantizers.core import fake_quantize, fitting
 from torchq.quantizers.registry import register
 from torchq.quantizers.rounding import stochastic
 from torchq.quantizers.scale import largest, least_squares, power_of_two
@@ -104,6 +102,8 @@ class quantized_bits(ScaledQuantizer):
         self.use_stochastic_rounding = self._config["use_stochastic_rounding"]
         self._bits = bits
         self._unsigned = bits - int(self.keep_negative)
+        if self.alpha == "auto" and self.elements_per_scale is not None:
+            raise self.fault("elements_per_scale needs alpha='auto_po2'")
         if frozen is not None:
             if not self.auto:
                 raise self.fault("post_training_scale needs alpha='auto' or 'auto_po2'")
@@ -147,12 +147,11 @@ class quantized_bits(ScaledQuantizer):
             self._bits, self.integer + exponent, keep_negative=self.keep_negative, symmetric=self.symmetric
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Quantize ``x``, any shape, any float dtype."""
+    def transform(self, x: Tensor) -> Tensor:
+        """See :class:`Quantizer`."""
         if self._fast and not self._blends:
-            self.check(x)
             return fake_quantize(x, self._step, self._low, self._high, out=self._worth)
-        return super().forward(x)
+        return super().transform(x)
 
     def quantize(self, x: Tensor) -> Tensor:
         """The values that come out for ``x``."""
@@ -162,7 +161,7 @@ class quantized_bits(ScaledQuantizer):
         if self._sign:
             return signs(x) * scale
         if self.use_stochastic_rounding and self.training:
-            code = stochastic(x / self._step).clamp(self._low, self._high)
+            code = stochastic(x / self._step).clamp(fitting(self._low, x.dtype), fitting(self._high, x.dtype))
             return code * self._step * scale
         return fake_quantize(x, self._step, self._low, self._high) * scale
 
@@ -207,7 +206,8 @@ class quantized_bits(ScaledQuantizer):
             code = stochastic(ratio)
         else:
             code = torch.floor(ratio + 0.5)
-        code = torch.where(code < self._high, code, self._high)
+        high = fitting(self._high, x.dtype)
+        code = torch.where(code < high, code, high)
         signed = torch.sign(x) * torch.where(x == 0, torch.zeros_like(code), code)
         return signed if self.keep_negative else signed.clamp(min=0)
 

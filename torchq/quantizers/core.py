@@ -5,7 +5,7 @@ They return exactly ``q``, never ``x + (q - x)``, which drifts off the grid for 
 ``torch.compile(fullgraph=True)``, and save nothing but (where the gradient saturates) their input.
 """
 
-# ruff: noqa: ARG004, PLR0917  (the signatures that torch.autograd.Function asks for)
+# ruff: noqa: ARG004  (the signatures that torch.autograd.Function asks for)
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from torchq.formats import Rounding, round_to_integer
 
 Number = float | Tensor
 
-_PRECISION = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
+PRECISION = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
+"""The float types that are quantized, and how many binary digits they have."""
 
 
 def fake_quantize(
@@ -108,7 +109,7 @@ def fitting(code: float, dtype: torch.dtype) -> float:
         (32640.0, 127.0)
     """
     magnitude = int(abs(code))
-    surplus = max(magnitude.bit_length() - _PRECISION[dtype], 0)
+    surplus = max(magnitude.bit_length() - PRECISION[dtype], 0)
     return math.copysign(float((magnitude >> surplus) << surplus), code)
 
 
@@ -123,7 +124,7 @@ def above(value: float, dtype: torch.dtype) -> float:
         return torch.finfo(dtype).tiny
     mantissa, exponent = math.frexp(value)
     at_power = value < 0 and mantissa == -0.5
-    return value + math.ldexp(1.0, exponent - _PRECISION[dtype] - int(at_power))
+    return value + math.ldexp(1.0, exponent - PRECISION[dtype] - int(at_power))
 
 
 def below(value: float, dtype: torch.dtype) -> float:
@@ -132,14 +133,15 @@ def below(value: float, dtype: torch.dtype) -> float:
 
 
 def _grid(x: Tensor, step: Number, low: Number, high: Number, out: Number, rounding: Rounding) -> Tensor:
+    """The values; adding 0 turns -0 into 0 (no code stands for -0)."""
     po2 = not isinstance(step, Tensor) and math.frexp(step)[0] == 0.5
     code = x * (1.0 / step) if po2 else x / step
     code = code.round_() if rounding is Rounding.RND_CONV else round_to_integer(code, rounding)
     if isinstance(low, Tensor) or isinstance(high, Tensor) or isinstance(out, Tensor):
-        return torch.clamp(code, low, high).to(x.dtype) * out  # type: ignore[arg-type]
+        return torch.clamp(code, low, high).to(x.dtype) * out + 0.0  # type: ignore[arg-type]
     if torch._C._are_functorch_transforms_active():  # clamp_ has no vmap rule
-        return code.clamp(low, high).mul_(out)
-    return code.clamp_(low, high).mul_(out)
+        return code.clamp(low, high).mul_(out).add_(0.0)
+    return code.clamp_(low, high).mul_(out).add_(0.0)
 
 
 def _applied(function: type[torch.autograd.Function], *args: Any) -> Tensor:
@@ -221,7 +223,7 @@ class _Straight(torch.autograd.Function):
 
     @staticmethod
     def forward(surrogate: Tensor, q: Tensor) -> Tensor:
-        return q.clone()
+        return q + 0.0
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -263,7 +265,7 @@ class _Blend(torch.autograd.Function):
     def forward(surrogate: Tensor, q: Tensor, noise: Tensor, ste: bool, through: bool) -> Tensor:
         noise = noise.to(q.dtype)
         mixed = surrogate + noise * (q - surrogate) if ste else (1 - noise) * surrogate + noise * q
-        return torch.where(noise == 1, q, mixed)
+        return torch.where(noise == 1, q, mixed) + 0.0
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

@@ -105,11 +105,10 @@ class fixed(Quantizer):
         """The width of the widest value."""
         return int(np.max(self.grid.width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Quantize ``x``, any float dtype, any shape that the format broadcasts to."""
-        self.check(x)
+    def transform(self, x: Tensor) -> Tensor:
+        """See :class:`Quantizer`."""
         if self._blends:
-            return super().forward(x)
+            return super().transform(x)
         return self._grid(x)
 
     def surrogate(self, x: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """``quantized_linear``: QKeras's newer fixed-point quantizer, whose gradient saturates."""
 
-# ruff: noqa: PLR0917  (the order of the arguments is QKeras's)
-
 from __future__ import annotations
 
 from typing import Any
@@ -11,7 +9,7 @@ from torch import Tensor
 
 from torchq.formats import Binary, FixedPoint, Float, Format
 from torchq.quantizers.base import flag, whole
-from torchq.quantizers.core import blend, fake_quantize, straight_through
+from torchq.quantizers.core import blend, fake_quantize, fitting, straight_through
 from torchq.quantizers.registry import register
 from torchq.quantizers.rounding import stochastic
 from torchq.quantizers.scale import EPSILON, largest, least_squares, power_of_two
@@ -124,18 +122,17 @@ class quantized_linear(ScaledQuantizer):
             self._bits, self.integer + exponent, keep_negative=self.keep_negative, symmetric=self.symmetric
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Quantize ``x``, any shape, any float dtype."""
+    def transform(self, x: Tensor) -> Tensor:
+        """See :class:`Quantizer`."""
         if self._fast and not self._blends:
-            self.check(x)
             return fake_quantize(x, self._step * self._number, self._low, self._high, saturate=True)
-        self.check(x)
+        low, high = self._bounds(x.dtype)
         with torch.no_grad():
             scale = self._scale_of(x.detach())
             q = self._codes(x.detach(), scale) * scale
             if self.auto:
                 self.record(scale / self._step)
-        q = straight_through(torch.clamp(x / scale, self._low, self._high) * scale, q)
+        q = straight_through(torch.clamp(x / scale, low, high) * scale, q)
         return blend(x, q, self.qnoise_factor, through=True) if self._blends else q
 
     def _scale_of(self, x: Tensor) -> Tensor:
@@ -157,9 +154,14 @@ class quantized_linear(ScaledQuantizer):
 
     def _codes(self, x: Tensor, scale: Tensor) -> Tensor:
         shift = 0.5 if self._sign else 0.0
-        inside = torch.clamp(x / scale, self._low, self._high) - shift
+        inside = torch.clamp(x / scale, *self._bounds(x.dtype)) - shift
         rounded = stochastic(inside) if self.use_stochastic_rounding and self.training else inside.round()
         return rounded + shift
+
+    def _bounds(self, dtype: torch.dtype) -> tuple[float, float]:
+        if self._sign:
+            return self._low, self._high
+        return fitting(self._low, dtype), fitting(self._high, dtype)
 
     def clip_bound(self) -> float:
         """The bound that QKeras clips the float weights to: the largest value, at least 1."""

@@ -1,7 +1,5 @@
 """``quantized_relu``: a relu whose values stand on an unsigned grid."""
 
-# ruff: noqa: PLR0917  (the order of the arguments is QKeras's)
-
 from __future__ import annotations
 
 import math
@@ -12,7 +10,7 @@ from torch.nn import functional as F
 
 from torchq.formats import FixedPoint
 from torchq.quantizers.base import Quantizer, flag, real, whole
-from torchq.quantizers.core import above, fake_quantize
+from torchq.quantizers.core import above, fake_quantize, fitting
 from torchq.quantizers.registry import register
 from torchq.quantizers.rounding import stochastic
 from torchq.quantizers.sigmoids import SIGMOIDS, sigmoid_kind
@@ -131,13 +129,12 @@ class quantized_relu(Quantizer):
         """Unsigned fixed point; signed with a slope."""
         return FixedPoint.from_qkeras(self._bits, self.integer, keep_negative=self.negative_slope != 0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Rectify and quantize ``x``, any shape, any float dtype."""
+    def transform(self, x: Tensor) -> Tensor:
+        """See :class:`Quantizer`."""
         if self._fast and not self._blends:
-            self.check(x)
             last = math.inf if self._last == math.inf else above(self._last, x.dtype)
             return fake_quantize(x, self._step, 0.0, self._high, passes=(0.0, last))
-        return super().forward(x)
+        return super().transform(x)
 
     def surrogate(self, x: Tensor) -> Tensor:
         """The relu, ended at the largest value or the upper bound."""
@@ -149,14 +146,14 @@ class quantized_relu(Quantizer):
         """The values that come out for ``x``."""
         if self.use_sigmoid:
             return self._through_sigmoid(x)
-        code = self._round(x / self._step).clamp(0.0, self._high)
+        code = self._round(x / self._step).clamp(0.0, fitting(self._high, x.dtype))
         if self.negative_slope:
             code = code + self._round(x / self._step * self.negative_slope).clamp(self._low, 0.0)
         return code * self._step
 
     def _through_sigmoid(self, x: Tensor) -> Tensor:
         p = SIGMOIDS[self.sigmoid](x / 2.0**self.integer) * self._levels
-        code = (2.0 * self._round(p) - self._levels).clamp(0.0, self._high)
+        code = (2.0 * self._round(p) - self._levels).clamp(0.0, fitting(self._high, x.dtype))
         if self._low:
             code = code + (2.0 * self._round(p * self.negative_slope) + self._low).clamp(self._low, 0.0)
         return code * self._step

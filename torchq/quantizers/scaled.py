@@ -107,8 +107,8 @@ class ScaledQuantizer(Quantizer):
         return scale
 
     def record(self, scale: Tensor) -> None:
-        """Keep the scale that was used, in the buffer."""
-        if _transformed():
+        """Keep the scale that was used, in the buffer (not that of a ``torch.func`` transform)."""
+        if torch._C._are_functorch_transforms_active():
             return
         if scale.shape == self.scale.shape and scale.device == self.scale.device:
             self.scale.copy_(scale)
@@ -142,13 +142,6 @@ class ScaledQuantizer(Quantizer):
             values = self.scale.detach().cpu().double().flatten().tolist()
             odd = f"alpha holds {next(v for v in values if math.frexp(v)[0] != 0.5):g}, which is"
         return f"{self}: {odd} no power of two, so no fixed-point grid holds the values; {remedy}"
-
-
-def _transformed() -> bool:
-    """Whether a ``torch.func`` transform runs: a tensor of its level must not be kept."""
-    if torch.compiler.is_compiling():
-        return False
-    return torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def _alpha(cls: type[Quantizer], alpha: Any) -> Alpha:
