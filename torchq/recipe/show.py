@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-Advance = Callable[[str], None]
-"""Called after each unit of work, with what to show behind the bar."""
+
+class Advance(Protocol):
+    """Called after each unit of work."""
+
+    def __call__(self, note: str, done: int | None = None) -> None:
+        """Show ``note`` behind the bar; ``done`` units are done now, by default one more than before."""
 
 
 class Show:
@@ -40,7 +44,7 @@ class Show:
     def bar(self, text: str, total: int, done: int = 0) -> Iterator[Advance]:
         """A progress bar of ``total`` units, of which ``done`` were done before."""
         if self.console is None:
-            yield lambda _: None
+            yield _silent
             return
         if not self.console.is_terminal:
             with self._lines(text, total, done) as advance:
@@ -58,8 +62,8 @@ class Show:
         with Progress(*columns, console=self.console) as progress:
             task = progress.add_task(text, total=total, completed=done, note="")
 
-            def advance(note: str) -> None:
-                progress.update(task, advance=1, note=note)
+            def advance(note: str, done: int | None = None) -> None:
+                progress.update(task, note=note, advance=1 if done is None else None, completed=done)
 
             yield advance
 
@@ -68,10 +72,15 @@ class Show:
         """In a log: about ten lines instead of a bar."""
         count = done
 
-        def advance(note: str) -> None:
+        def advance(note: str, done: int | None = None) -> None:
             nonlocal count
-            count += 1
+            count = count + 1 if done is None else done
             if count == total or count % max(1, total // 10) == 0:
                 self.fact(f"{text} {count}/{total}  {note}")
 
         yield advance
+
+
+def _silent(note: str, done: int | None = None) -> None:
+    """Shows nothing."""
+    del note, done

@@ -131,7 +131,7 @@ def train(
             device=recipe.device,
             checkpoint=checkpoint,
             on_epoch=lambda record: advance(
-                f"loss {record.valid_loss:.4f}  accuracy {100 * record.valid_accuracy:.2f} %"
+                f"loss {record.valid_loss:.4f}  accuracy {100 * record.valid_accuracy:.2f} %", record.epoch
             ),
         )
 
