@@ -86,7 +86,7 @@ def quantize(
         _convert(result, found, chain, scheme, options)
     for step in found.steps:
         if isinstance(step.module, QLayer):
-            _requantize(step, step.module, scheme)
+            _requantize(found, step, step.module, scheme)
     _quantize_input(result, found, scheme)
     result.delete_all_unused_submodules()
     result.graph.lint()
@@ -117,7 +117,7 @@ def _convert(
             made = layer.from_float(modules, texts, **(options if others and options else {}))
     except TorchqError as fault:
         raise GraphError(f"{' and '.join(s.name for s in steps)}: {fault.message}", fault.hint) from fault
-    result.set_submodule(first.name, made)
+    result.set_submodule(first.name, _beside(found, made))
     for step in others:
         leave_out(result, step)
 
@@ -153,14 +153,13 @@ def _sum_behind(found: Symbolic, name: str) -> str | None:
     return None
 
 
-def _requantize(step: Step, layer: QLayer, scheme: Scheme) -> None:
+def _requantize(found: Symbolic, step: Step, layer: QLayer, scheme: Scheme) -> None:
     """Quantizers for a layer that is quantized already, where the scheme means it and not just any."""
     if isinstance(layer, QInput):
         return
     for slot in layer.slots:
         if scheme.pattern(step.name, slot) not in (None, ANY):
-            like = next(layer.parameters(), None)
-            layer.set_quantizer(slot, scheme.slot(step.name, slot), like)
+            layer.set_quantizer(slot, scheme.slot(step.name, slot), next(found.root.parameters(), None))
 
 
 def _quantize_input(result: fx.GraphModule, found: Symbolic, scheme: Scheme) -> None:
@@ -168,8 +167,14 @@ def _quantize_input(result: fx.GraphModule, found: Symbolic, scheme: Scheme) -> 
         return
     for reader in found.readers(found.input):
         if isinstance(reader.module, QInput):
-            reader.module.set_quantizer("output", scheme.input)
+            reader.module.set_quantizer("output", scheme.input, next(found.root.parameters(), None))
             return
-    layer = QInput(scheme.input)
+    put_first(result, INPUT_QUANTIZER, _beside(found, QInput(scheme.input)))
+
+
+def _beside(found: Symbolic, layer: QLayer) -> QLayer:
+    """A layer without parameters, sent to the device and dtype of those that the model has."""
     like = next(found.root.parameters(), None)
-    put_first(result, INPUT_QUANTIZER, layer if like is None else layer.to(like.device, like.dtype))
+    if like is None or next(layer.parameters(), None) is not None:
+        return layer
+    return layer.to(device=like.device, dtype=like.dtype)

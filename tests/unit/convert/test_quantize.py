@@ -38,13 +38,12 @@ class Own(nn.Module):
         super().__init__()
         self.block = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
         self.head = nn.Linear(4, 3)
-        self.act = nn.ReLU()
         self.out = nn.Linear(3, 2)
         self.never_called = nn.Linear(9, 9)
 
     def forward(self, features: Tensor) -> Tensor:
         x = F.relu(self.head(self.block(features)))
-        return torch.log_softmax(self.out(self.act(x).flatten(1)), -1) if False else self.out(x)
+        return self.out(x)  # type: ignore[no-any-return]
 
 
 def test_layers_are_replaced_and_names_kept() -> None:
@@ -212,9 +211,8 @@ def test_layers_that_are_quantized_already_stay_unless_they_are_named() -> None:
 def test_quantizing_again_changes_the_input_quantizer_and_adds_none() -> None:
     once = quantize(jets(), UNIFORM)
     again = quantize(once, Scheme(input="quantized_bits(8,3,alpha=1)"))
-    assert [name for name, module in again.named_modules() if isinstance(module, QInput)] == [
-        "input_quantizer"
-    ]
+    inputs = [name for name, module in again.named_modules() if isinstance(module, QInput)]
+    assert inputs == ["input_quantizer"]
     assert str(again.get_submodule("input_quantizer").output_quantizer) == "quantized_bits(8,3,alpha=1.0)"
     assert str(once.get_submodule("input_quantizer").output_quantizer) == "quantized_bits(16,6,alpha=1.0)"
     assert [n.name for n in trace(again).nodes] == [n.name for n in trace(once).nodes]

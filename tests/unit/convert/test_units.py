@@ -104,20 +104,11 @@ def test_dead_neurons_can_go_without_a_change() -> None:
     torch.testing.assert_close(small(x), quantize(net, wide)(x))
 
 
-def test_several_layers_and_several_readers() -> None:
-    class Fork(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.stem, self.relu = nn.Linear(3, 6), nn.ReLU()
-            self.left, self.act = nn.Linear(6, 5), nn.ReLU()
-            self.head = nn.Linear(5, 2)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.head(self.act(self.left(self.relu(self.stem(x)))))  # type: ignore[no-any-return]
-
-    result = quantize(Fork(), UNIFORM.with_units("stem", 3).with_units("left", 2), (3,))
+def test_one_layer_after_the_other() -> None:
+    net = nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2))
+    result = quantize(net, UNIFORM.with_units("0", 3).with_units("2", 2), (3,))
     shapes = {n: tuple(p.shape) for n, p in result.named_parameters() if n.endswith("weight")}
-    assert shapes == {"stem.weight": (3, 3), "left.weight": (2, 3), "head.weight": (2, 2)}
+    assert shapes == {"0.weight": (3, 3), "2.weight": (2, 3), "4.weight": (2, 2)}
 
 
 def test_frozen_parameters_stay_frozen() -> None:
@@ -132,7 +123,8 @@ def test_frozen_parameters_stay_frozen() -> None:
     [
         (
             {"fc1": 5},
-            "units: fc1 has 4 neurons, 5 are asked for; units are only taken away; make the float model larger",
+            "units: fc1 has 4 neurons, 5 are asked for; "
+            "units are only taken away; make the float model larger",
         ),
         ({"fc2": 1}, "units: fc2 makes the model's 2 outputs; only the layers before it can lose neurons"),
         ({"relu1": 1}, "units: relu1 is a ReLU; only a float Linear has neurons to choose from"),
