@@ -7,11 +7,12 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from torchq.errors import QuantizerError
-from torchq.formats import Binary, FixedPoint, Format
+from torchq.formats import Binary, FixedPoint, Format, PowerOfTwo
 from torchq.quantizers.core import PRECISION, blend, straight_through
 
 
@@ -160,13 +161,20 @@ class Quantizer(nn.Module):
 
     def max(self) -> float:
         """The largest value that comes out."""
-        return float(self._fixed().hi)
+        return max(self._ends())
 
     def min(self) -> float:
         """The smallest value that comes out."""
-        if isinstance(self.format, Binary) and self.format.use_01:
-            return 0.0
-        return float(self._fixed().lo)
+        return min(self._ends())
+
+    def _ends(self) -> tuple[float, ...]:
+        f = self.format
+        if isinstance(f, Binary):
+            return (0.0 if f.use_01 else -f.scale, f.scale)
+        if isinstance(f, PowerOfTwo):
+            return (-(2.0**f.exponent_max) if f.signed else 2.0**f.exponent_min, 2.0**f.exponent_max)
+        f = self._fixed()
+        return (float(np.min(f.lo)), float(np.max(f.hi)))
 
     def range(self) -> list[float]:
         """All values in the order of their two's complement codes: 0 to the largest, the smallest to -1.
@@ -176,6 +184,12 @@ class Quantizer(nn.Module):
             >>> quantized_bits(2).range()
             [0.0, 0.5, -1.0, -0.5]
         """
+        f = self.format
+        if isinstance(f, Binary):
+            return [0.0, f.scale] if f.use_01 else [f.scale, -f.scale]
+        if isinstance(f, PowerOfTwo):
+            values = [2.0**e for e in range(f.exponent_min, f.exponent_max + 1)]
+            return values + [-v for v in values] if f.signed else values
         f = self._fixed()
         positive = [code * f.lsb for code in range(int(f.code_max) + 1)]
         return positive + [code * f.lsb for code in range(int(f.code_min), 0)]

@@ -165,4 +165,5 @@ class quantized_linear(ScaledQuantizer):
 
     def clip_bound(self) -> float:
         """The bound that QKeras clips the float weights to: the largest value, at least 1."""
-        return max(1.0, self._high * self._step * self._number)
+        scale = self._number if self.number is not None else float(self.scale.max())
+        return max(1.0, self._high * self._step * scale)
