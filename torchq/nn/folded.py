@@ -36,8 +36,9 @@ class QLinearBatchNorm1d(QLinear):
       ``sqrt(running_var + eps) / sqrt(batch_var + eps)``, and the bias is folded with the batch's.
 
     After ``freeze_delay`` training steps (QKeras's ``ema_freeze_delay`` and two more), or with
-    ``batch_norm.eval()``, training uses the running statistics, which stay as they are. Without quantizers the output is that of the two float layers. In evaluation the folding is computed in
-    float64, so that float32 and float64 models have the same weights.
+    ``batch_norm.eval()``, training uses the running statistics, which stay as they are. Without quantizers
+    the output is that of the two float layers. In evaluation the folding is computed in float64, so that
+    float32 and float64 models have the same weights.
 
     Args:
         in_features: values per sample that it reads.

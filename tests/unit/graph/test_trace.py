@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -199,3 +200,18 @@ def test_an_edge_without_bias_holds_the_product_of_the_lowest() -> None:
     assert isinstance(f, FixedPoint)
     assert f.holds(4.0)
     assert str(workloads(graph)[1].accumulator) == "ap_fixed<13,3,TRN,WRAP>"
+
+
+def test_formats_per_weight_are_counted_one_by_one() -> None:
+    width = np.array([[0, 2, 4, 6], [3, 3, 3, 3]])
+    fc = QLinear(4, 2, bias=False, weight_quantizer=FixedPoint(width, 1))
+    with torch.no_grad():
+        fc.weight.fill_(0.7)
+    graph = trace(nn.Sequential(QInput(Q), fc))
+    work = workloads(graph)[1]
+    assert work.weight is not None
+    assert (work.weight.bits, work.weight.zeros) == (24, 1)
+    assert str(work.product) == "ap_fixed<11,1,TRN,WRAP>"
+    f = graph.node("1").format
+    assert isinstance(f, FixedPoint)
+    assert f.holds(evaluate(graph, torch.randn(50, 4).double())["1"].numpy()).all()
