@@ -1,0 +1,168 @@
+"""What every backend is: what it can express, how it writes a project, and what a project can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hls_export.hardware import HardwareGraph
+from hls_export.report import FpgaReport
+from torchq.errors import BackendError
+from torchq.formats import Overflow, Rounding
+from torchq.registry import Registry
+
+Array = npt.NDArray[np.float64]
+
+DEFAULT_PART = "xcvu9p-flga2577-2-e"
+IO_TYPES = ("io_parallel", "io_stream")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a project is built.
+
+    Args:
+        part: the FPGA.
+        clock_ns: the clock period in nanoseconds.
+        io_type: ``"io_parallel"`` (all values at once) or ``"io_stream"`` (one after the other).
+        reuse_factor: how often one multiplier is used for one sample.
+        strategy: how matrix products are built; a backend says which it knows.
+        top: the name of the top function, and of its file.
+
+    Raises:
+        BackendError: a value out of range.
+
+    Example:
+        >>> Settings(clock_ns=0)
+        Traceback (most recent call last):
+        ...
+        torchq.errors.BackendError: clock_ns must be greater than 0, got 0
+    """
+
+    part: str = DEFAULT_PART
+    clock_ns: float = 5.0
+    io_type: str = "io_parallel"
+    reuse_factor: int = 1
+    strategy: str = "latency"
+    top: str = "myproject"
+
+    def __post_init__(self) -> None:
+        if not self.clock_ns > 0:
+            raise BackendError(f"clock_ns must be greater than 0, got {self.clock_ns:g}")
+        if self.reuse_factor < 1:
+            raise BackendError(f"reuse_factor must be at least 1, got {self.reuse_factor}")
+        if self.io_type not in IO_TYPES:
+            raise BackendError(f"io_type must be one of {', '.join(IO_TYPES)}, got {self.io_type!r}")
+        if not self.part or any(c.isspace() or c in "\"'\\$[]{};" for c in self.part):
+            raise BackendError(f"part must be the name of an FPGA, got {self.part!r}")
+        if not self.top.isidentifier():
+            raise BackendError(f"top must be a C++ name, got {self.top!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can express; everything else is refused before a file is written.
+
+    Args:
+        kinds: node kinds.
+        io_types: of :data:`IO_TYPES`.
+        strategies: names.
+        roundings: modes of a quantizer.
+        overflows: likewise.
+        formats_per_element: whether an activation may have a format that differs by element.
+    """
+
+    kinds: frozenset[str]
+    io_types: frozenset[str]
+    strategies: tuple[str, ...]
+    roundings: frozenset[Rounding]
+    overflows: frozenset[Overflow]
+    formats_per_element: bool = False
+
+    def reasons(self, graph: HardwareGraph, settings: Settings) -> list[str]:
+        """Everything in a graph and in the settings that cannot be expressed."""
+        found = []
+        if settings.strategy not in self.strategies:
+            known = ", ".join(self.strategies)
+            found.append(f"strategy must be one of {known}, got {settings.strategy!r}")
+        if settings.io_type not in self.io_types:
+            found.append(f"io_type {settings.io_type} is not supported")
+        for node in graph.nodes:
+            if node.kind not in self.kinds:
+                found.append(f"{node.name} ({node.kind}) is not supported")
+            elif node.kind == "quantize" and node.format is not None:
+                grid = node.format
+                if grid.rounding not in self.roundings:
+                    found.append(f"{node.name} rounds {grid.rounding}, which is not supported")
+                if grid.overflow not in self.overflows:
+                    found.append(f"{node.name} has overflow {grid.overflow}, which is not supported")
+                if not grid.is_scalar and not self.formats_per_element:
+                    found.append(f"{node.name} has a format that differs by element, which is not supported")
+        return found
+
+
+class Project(ABC):
+    """A written hardware project of one model.
+
+    Args:
+        path: its folder.
+        graph: the model; None for a project that was opened again.
+    """
+
+    def __init__(self, path: Path, graph: HardwareGraph | None) -> None:
+        self.path = path
+        self.graph = graph
+
+    @abstractmethod
+    def compile(self) -> Project:
+        """Build what :meth:`predict` runs; returns itself."""
+
+    @abstractmethod
+    def predict(self, x: npt.ArrayLike) -> Array:
+        """What the hardware would compute, bit for bit.
+
+        Args:
+            x: ``[n, *input shape]`` real numbers.
+
+        Returns:
+            Float64 ``[n, *output shape]``.
+        """
+
+    @abstractmethod
+    def trace(self, x: npt.ArrayLike) -> dict[str, Array]:
+        """What the project's layers make of samples, by the names of the graph's nodes."""
+
+    @abstractmethod
+    def report(self) -> FpgaReport:
+        """The layers and their types, and resources as far as they are known."""
+
+
+class Backend(ABC):
+    """A way from a hardware graph to a project.
+
+    One instance a key stands in :data:`BACKENDS`. A backend imports its tool in the methods that use it.
+    """
+
+    key: ClassVar[str] = ""
+    capabilities: Capabilities
+
+    @abstractmethod
+    def lower(self, graph: HardwareGraph, out: Path, settings: Settings) -> Project:
+        """Write the project of a graph into the folder ``out``, whole or not at all."""
+
+    @abstractmethod
+    def open(self, path: Path) -> Project:
+        """A project that was written before."""
+
+
+BACKENDS: Registry[Backend] = Registry("backend")
+"""The backends by name."""

@@ -1,0 +1,220 @@
+"""C simulation of an HLS project: g++ makes a library of the very code that is synthesised, ctypes runs it."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import math
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hls_export.backends.base import Project
+from hls_export.backends.folder import read_marker
+from hls_export.hardware import HardwareGraph
+from hls_export.report import FpgaReport
+from hls_export.samples import checked
+from torchq.errors import BackendError
+
+Array = npt.NDArray[np.float64]
+
+FLAGS = ("-O1", "-DNDEBUG", "-fPIC", "-shared", "-w")
+"""``-O1`` compiles in three quarters of the time of ``-O3``, and simulates as fast. ``-DNDEBUG`` because an assertion
+would end the Python process; what it would have said shows as a difference in the verification."""
+
+_SOURCES = ("*.cpp", "*.h", "firmware/*.cpp", "firmware/*.h", "firmware/weights/*")
+_LONGEST_S = 1800
+
+
+class _Traced(ctypes.Structure):
+    _fields_ = (("name", ctypes.c_char_p), ("data", ctypes.c_void_p))
+
+
+class CsimProject(Project):
+    """A project of hls4ml's layout that g++ can compile.
+
+    It needs nothing but its folder: a project that was written before is opened with ``graph=None``, and no
+    generator is imported.
+
+    Args:
+        path: the folder.
+        graph: the model, if it is at hand.
+    """
+
+    def __init__(self, path: Path, graph: HardwareGraph | None = None) -> None:
+        super().__init__(path, graph)
+        self.facts = read_marker(path)
+        self._library: ctypes.CDLL | None = None
+
+    # ------------------------------------------------------------------ compile
+
+    def compile(self) -> CsimProject:
+        """Compile the C++ as it stands in the folder; nothing is done if it has not changed since.
+
+        Before, the weights that synthesis reads (``weights/*.h``) are compared with those that the simulation
+        reads (``weights/*.txt``), so that what is verified is what is synthesised.
+
+        Raises:
+            BackendError: g++ is missing or fails, or the two forms of a weight differ.
+        """
+        self._check_weights()
+        library = self._library_path()
+        if not library.exists():
+            self._build(library)
+        self._library = ctypes.CDLL(str(library))
+        return self
+
+    def _library_path(self) -> Path:
+        """Named after the sources, so that a changed project is a new library."""
+        hasher = hashlib.sha256(" ".join(FLAGS).encode())
+        for pattern in _SOURCES:
+            for file in sorted(self.path.glob(pattern)):
+                hasher.update(file.relative_to(self.path).as_posix().encode())
+                hasher.update(file.read_bytes())
+        return (self.path / "firmware" / f"{self.facts['settings']['top']}-{hasher.hexdigest()[:12]}.so").resolve()
+
+    def _build(self, library: Path) -> None:
+        compiler = shutil.which("g++")
+        if compiler is None:
+            raise BackendError("g++ is not on the PATH", hint="install g++ (Debian: apt install g++)")
+        top = self.facts["settings"]["top"]
+        unit = f'#include "firmware/{top}.cpp"\n#include "{top}_bridge.cpp"\n'
+        handle, name = tempfile.mkstemp(suffix=".so", dir=library.parent)
+        os.close(handle)
+        target = Path(name)
+        weights = (self.path / "firmware" / "weights").resolve()
+        command = [
+            compiler,
+            *FLAGS,
+            f"-std={_standard(compiler)}",
+            "-fno-gnu-unique",
+            "-Ifirmware/ap_types",
+            "-I.",
+            f'-DWEIGHTS_DIR="{weights}"',
+            *("-x", "c++", "-", "-o", str(target)),
+        ]
+        try:
+            done = subprocess.run(  # noqa: S603 - a list, no shell
+                command, input=unit, cwd=self.path, capture_output=True, text=True, timeout=_LONGEST_S, check=False
+            )
+            if done.returncode != 0:
+                raise BackendError(f"{self.path}: g++ failed: {first_error(done.stderr)}")
+            target.chmod(0o755)
+            target.replace(library)
+        except subprocess.TimeoutExpired:
+            raise BackendError(f"{self.path}: g++ did not finish in {_LONGEST_S} s") from None
+        finally:
+            target.unlink(missing_ok=True)
+
+    def _check_weights(self) -> None:
+        folder = self.path / "firmware" / "weights"
+        for entry in self.facts["constants"]:
+            header, text = folder / f"{entry['file']}.h", folder / f"{entry['file']}.txt"
+            try:
+                synthesised = _numbers(header.read_text(), braces=True)
+                simulated = _numbers(text.read_text(), braces=False)
+            except (OSError, ValueError) as fault:
+                raise BackendError(
+                    f"{entry['layer']}.{entry['slot']}: {fault}", hint="write the project again"
+                ) from None
+            if synthesised != simulated:
+                raise BackendError(
+                    f"{entry['layer']}.{entry['slot']}: {header.name} and {text.name} have different values",
+                    hint="synthesis reads the first, simulation the second; write the project again",
+                )
+
+    # ------------------------------------------------------------------ run
+
+    def predict(self, x: npt.ArrayLike) -> Array:
+        """What the compiled C++ computes, in float64; compiles first if that has not been done.
+
+        Raises:
+            BackendError: as :meth:`compile`.
+            DataError: samples of another shape, or not finite.
+        """
+        samples = checked(x, tuple(self.facts["input"]["shape"]))
+        function = self._top()
+        shape = tuple(self.facts["output"]["shape"])
+        out = np.zeros((len(samples), *shape), dtype=np.float64)
+        source, target = samples.ctypes.data, out.ctypes.data
+        step_in, step_out = samples[:1].nbytes, math.prod(shape) * out.itemsize
+        for i in range(len(samples)):
+            function(source + i * step_in, target + i * step_out)
+        return out + 0.0
+
+    def trace(self, x: npt.ArrayLike) -> dict[str, Array]:
+        """What each layer of the compiled C++ makes, by node name.
+
+        A quantizer that is fused into the layer in front of it appears under the quantizer's name; the tensor
+        between the two does not exist in the C++.
+        """
+        samples = checked(x, tuple(self.facts["input"]["shape"]))
+        function = self._top()
+        library = self._library
+        assert library is not None, "_top() has loaded it"  # noqa: S101
+        traced: dict[str, dict[str, Any]] = self.facts["trace"]
+        found: dict[str, list[Array]] = {entry["node"]: [] for entry in traced.values()}
+        out = np.zeros(math.prod(self.facts["output"]["shape"]), dtype=np.float64)
+        slots = (_Traced * max(len(traced), 1))()
+        library.allocate_trace_storage(ctypes.c_size_t(out.itemsize))
+        try:
+            for i in range(len(samples)):
+                function(samples[i : i + 1].ctypes.data, out.ctypes.data)
+                library.collect_trace_output(slots)
+                for slot in slots[: len(traced)]:
+                    entry = traced[slot.name.decode()]
+                    shape = tuple(entry["shape"])
+                    pointer = ctypes.cast(slot.data, ctypes.POINTER(ctypes.c_double))
+                    found[entry["node"]].append(np.ctypeslib.as_array(pointer, shape).copy())
+        finally:
+            library.free_trace_storage()
+        return {name: np.array(rows).reshape(len(samples), -1) + 0.0 for name, rows in found.items()}
+
+    def report(self) -> FpgaReport:
+        """The table of layers and types that the generator wrote down."""
+        return FpgaReport.from_dict(self.facts["report"])
+
+    def _top(self) -> Any:
+        if self._library is None:
+            self.compile()
+        function = getattr(self._library, f"{self.facts['settings']['top']}_double")
+        function.restype = None
+        function.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+        return function
+
+
+def first_error(stderr: str) -> str:
+    """The compiler's first error, on one line.
+
+    Example:
+        >>> first_error("In file included from x:\\nfirmware/a.cpp:3:5: error: expected ';'\\n   3 | int")
+        "firmware/a.cpp:3:5: error: expected ';'"
+    """
+    lines = stderr.strip().splitlines()
+    return next((line.strip() for line in lines if "error" in line), lines[0] if lines else "no message")
+
+
+def _standard(compiler: str) -> str:
+    """The newest C++ that the compiler knows and hls4ml's headers take."""
+    for standard in ("c++23", "c++17"):
+        command = [compiler, f"-std={standard}", "-fsyntax-only", "-x", "c++", "-"]
+        done = subprocess.run(command, input="", capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode == 0:
+            return standard
+    return "c++14"
+
+
+def _numbers(text: str, *, braces: bool) -> list[float]:
+    if braces:
+        inside = re.findall(r"\{([^{}]*)\}", text)
+        if len(inside) != 1:
+            raise ValueError("one list of values was expected")
+        text = inside[0]
+    return [float(word) for word in re.split(r"[,\s]+", text) if word]
