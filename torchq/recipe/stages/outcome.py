@@ -92,6 +92,7 @@ def gather(recipe: Recipe, run: RunDir) -> ReportData:
     )
 
 
+_PROJECT_FILES = ("firmware/myproject.cpp", "firmware/defines.h", "firmware/parameters.h", "interface.json")
 _STAGES = ("data", "float", "references", "search", "train", "export", "lower", "verify", "report")
 
 
@@ -164,7 +165,7 @@ def _search(run: RunDir, found: Mapping[str, Any]) -> SearchResult | None:
     return SearchResult(
         trials=tuple(_point(trial) for trial in trials),
         picked=found.get("train", {}).get("number"),
-        front=tuple(complete[i].number for i in front),
+        front=tuple(trial.number for trial, on in zip(complete, front, strict=True) if on),
         references=drawn,
     )
 
@@ -200,7 +201,7 @@ def _scheme_text(scheme: Scheme) -> str:
 def _layers(train: Mapping[str, Any] | None, lower: Mapping[str, Any] | None) -> list[LayerRow]:
     if train is None:
         return []
-    hardware = {} if lower is None else {row["name"]: row for row in lower["layers"]}
+    hardware = {} if lower is None else {row["name"]: row for row in lower["report"]["layers"]}
     rows = []
     for row in train["cost"]["layers"]:
         known = hardware.get(row["layer"], {})
@@ -239,7 +240,7 @@ def _firmware(recipe: Recipe, lower: Mapping[str, Any] | None) -> FirmwareFacts 
         strategy=recipe.lower.strategy,
         reuse_factor=recipe.lower.reuse_factor,
         state="C++ compiled and simulated; not synthesised",
-        files=tuple(lower["files"]),
+        files=tuple(f"{lower['project']}/{file}" for file in _PROJECT_FILES),
     )
 
 
