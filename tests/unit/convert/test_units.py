@@ -78,7 +78,7 @@ def test_the_scale_of_a_batch_norm_counts_and_its_channels_follow(norm_after: st
     net = with_importance(model(norm_after), [1, 1, 1, 1], [1, 1, 1, 1])
     norm = net.get_submodule("bn1")
     set_(norm.weight, [1.0, -3.0, 2.0, 1.0])
-    set_(norm.running_var, [1.0, 1.0, 100.0, 0.01])
+    set_(norm.running_var, [0.5, 1.0, 100.0, 0.01])
     set_(norm.running_mean, [1.0, 2.0, 3.0, 4.0])
     result = quantize(net, UNIFORM.with_units("fc1", 2), fold=fold)  # type: ignore[arg-type]
     if norm_after == "relu1":

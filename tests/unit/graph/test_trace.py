@@ -55,6 +55,7 @@ def test_names_kinds_shapes_and_formats() -> None:
 
 def test_a_graph_finds_nodes_and_readers() -> None:
     graph = trace(jets())
+    assert [node.name for node in graph.nodes if node.quantized] == ["quantize_input", "relu1", "drop"]
     assert graph.node("fc1").inputs == ("quantize_input",)
     assert [node.name for node in graph.consumers("relu1")] == ["drop"]
     assert graph.node("fc1").spec.count == 64

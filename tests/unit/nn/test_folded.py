@@ -112,6 +112,7 @@ def test_float32_and_float64_models_have_the_same_weights() -> None:
     layer.set_quantizer("weight", "quantized_bits(12,1,alpha=1)")
     layer.set_quantizer("bias", "quantized_bits(12,1,alpha=1)")
     wide = copy.deepcopy(layer).double()
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(layer.folded(), wide.folded(), strict=True))
     assert torch.equal(layer.quantized_weight().double(), wide.quantized_weight())
     assert torch.equal(layer.quantized_bias().double(), wide.quantized_bias())
 

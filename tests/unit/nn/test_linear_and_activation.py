@@ -125,6 +125,6 @@ def test_baking_keeps_scales_that_follow_from_the_values() -> None:
     before = layer.quantized_weight()
     frozen = layer.frozen()
     assert torch.equal(frozen.quantized_weight(), before)
-    assert frozen.weight_quantizer is not None
+    assert isinstance(frozen.weight_quantizer, Baked)
     assert layer.weight_quantizer is not None
     assert frozen.weight_quantizer.hardware_reason() == layer.weight_quantizer.hardware_reason() is not None
