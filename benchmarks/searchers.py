@@ -1,8 +1,8 @@
 """Searchers side by side on a cheap problem shaped like the real one: ``python -m benchmarks.searchers``.
 
-The problem is a 16-64-32-32-5 network with a width for every weight, activation and the input and a number of
-neurons for every hidden layer: 11 knobs, 232 million points. Accuracy and energy are formulas, so a trial costs
-nothing and what is left is the searcher: how good its points are, and how long it takes to propose them.
+The problem is a 16-64-32-32-5 network with a width for every weight, activation and the input and a number
+of neurons for every hidden layer: 11 knobs, 232 million points. Accuracy and energy are formulas, so a trial
+costs nothing and what is left is the searcher: how good its points are, and how long it takes to find them.
 """
 
 from __future__ import annotations
@@ -102,11 +102,40 @@ def goals() -> dict[str, Goal]:
     }
 
 
+def best_score(result: SearchResult) -> float:
+    """The highest forgiving factor of all trials, whatever was searched for."""
+    goal = goals()["forgiving_factor"]
+    return max(goal.score(trial.metrics) for trial in result.trials)
+
+
 def covered(result: SearchResult) -> float:
-    """The area over the thresholds (accuracy lost 5 points, 4 times less energy), in points times factors e."""
+    """The area over the thresholds (5 points lost, 4 times less energy), in points times factors of e."""
     goal = goals()["multi_objective"]
     corner = [objective.threshold or 0.0 for objective in goal.objectives]
-    return 100 * hypervolume([goal.trade(t.metrics) for t in result.trials if t.complete], corner)
+    return 100 * hypervolume([goal.trade(trial.metrics) for trial in result.trials], corner)
+
+
+def search(searcher: str, goal: str, seed: int, trials: int, batch: int) -> SearchResult:
+    """One search, from the dearest point and the middle of the space."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run_search(
+            space(),
+            evaluate,
+            goal=goals()[goal],
+            trials=trials,
+            journal=Path(folder) / "journal.jsonl",
+            searcher=searcher,
+            seed=seed,
+            start=[space().at(1.0), space().at(0.5)],
+            batch=batch,
+        )
+
+
+def asked(result: SearchResult) -> str:
+    """Seconds to propose all trials, and to propose one around trial 10, 20, ..."""
+    asks = [trial.ask_s for trial in result.trials]
+    spots = [i for i in (10, 20, 30, 40, 60, 80, 100) if i <= len(asks)]
+    return f"{result.ask_s:7.1f}" + "".join(f"  {i}: {statistics.fmean(asks[i - 5 : i]):.2f}" for i in spots)
 
 
 def main() -> None:
@@ -119,44 +148,17 @@ def main() -> None:
     parser.add_argument("--goals", nargs="+", choices=list(goals()), default=list(goals()))
     parser.add_argument("--searchers", nargs="+", choices=list(SEARCHERS), default=list(SEARCHERS))
     given = parser.parse_args()
-    import torch
-
-    torch.set_num_threads(1)
-    print(
-        f"{'goal':18s}{'searcher':10s}{'seed':>5s}{'score':>9s}{'area':>8s}  seconds to propose: all, by trial"
-    )
-    for name in given.goals:
+    print(f"{'goal':18}{'searcher':10}{'seed':>5}{'score':>9}{'area':>8}  seconds to ask: all, one at trial")
+    for goal in given.goals:
         for searcher in given.searchers:
-            rows = []
+            figures = []
             for seed in range(given.seeds):
-                with tempfile.TemporaryDirectory() as folder:
-                    result = run_search(
-                        space(),
-                        evaluate,
-                        goal=goals()[name],
-                        trials=given.trials,
-                        journal=Path(folder) / "journal.jsonl",
-                        searcher=searcher,
-                        seed=seed,
-                        start=[space().at(1.0), space().at(0.5)],
-                        batch=given.batch,
-                    )
-                rows.append((goals()["forgiving_factor"].score(result.best.metrics), covered(result)))
-                if name == "forgiving_factor":
-                    rows[-1] = (result.best.score or 0.0, rows[-1][1])
-                else:
-                    best = max(goals()["forgiving_factor"].score(t.metrics) for t in result.trials)
-                    rows[-1] = (best, rows[-1][1])
-                asks = [trial.ask_s for trial in result.trials]
-                spots = [i for i in (10, 20, 30, 40, 60, 100) if i <= len(asks)]
-                steps = "  ".join(f"{i}: {statistics.fmean(asks[max(i - 4, 0) : i]):.2f}" for i in spots)
-                print(
-                    f"{name:18s}{searcher:10s}{seed:5d}{rows[-1][0]:9.4f}{rows[-1][1]:8.3f}"
-                    f"  {result.ask_s:6.1f}  {steps}",
-                    flush=True,
-                )
-            means = [statistics.fmean(column) for column in zip(*rows, strict=True)]
-            print(f"{name:18s}{searcher:10s} mean{means[0]:9.4f}{means[1]:8.3f}", flush=True)
+                result = search(searcher, goal, seed, given.trials, given.batch)
+                figures.append((best_score(result), covered(result)))
+                score, area = figures[-1]
+                print(f"{goal:18}{searcher:10}{seed:5}{score:9.4f}{area:8.3f}{asked(result)}", flush=True)
+            score, area = (statistics.fmean(column) for column in zip(*figures, strict=True))
+            print(f"{goal:18}{searcher:10} mean{score:9.4f}{area:8.3f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """``AxSearcher``: Bayesian optimisation by Ax. The only file that knows Ax.
 
-Ax is slow where knobs are whole numbers and fast where they are not (its discrete acquisition optimisers take
-up to 40 seconds a step with two objectives). So every ordered knob is relaxed to a real range and rounded
-here, and Ax is told about the rounded point, never about its own wish.
+Ax is slow where knobs are whole numbers (its discrete optimisers take up to 40 seconds a step with two
+objectives) and where its Gaussian process is fitted to the last digit. So every ordered knob is relaxed to a
+real range and rounded here, Ax being told about the rounded point and not about its own wish; the fit ends
+after :data:`FIT_STEPS` steps; and few starting points are followed. ``python -m benchmarks.searchers``
+measures what that leaves.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from torchq.errors import SearchError
 from torchq.search.base import SEARCHERS, Outcome, Searcher
 from torchq.search.goal import Goal
 from torchq.search.space import Point, Position, Space
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
 
 LEAST_OBSERVED = 3
 """Completed trials that Ax's model needs before it proposes anything."""
+
+FIT_STEPS = 50
+"""Steps of a fit of the Gaussian process. The last digit takes 3 to 5 times as long and finds no better."""
 
 
 @SEARCHERS.register("ax")
@@ -42,7 +49,7 @@ class AxSearcher(Searcher):
         raw_samples: random points that these are chosen from.
 
     Raises:
-        SearchError: as :class:`Searcher`.
+        SearchError: as :class:`Searcher`; later, an Ax that is missing or too old or new.
     """
 
     def __init__(
@@ -138,10 +145,15 @@ class AxSearcher(Searcher):
 
     def _ax(self) -> Client:
         if self._client is None:
-            with _quiet():
-                import ax.api.client  # noqa: F401, TID251  # makes the loggers that are silenced next
-            with _quiet():
-                self._client = self._new_client()
+            try:
+                with _quiet():
+                    _gaussian_process()  # importing Ax makes the loggers that are silenced next
+                with _quiet():
+                    self._client = self._new_client()
+            except ImportError as fault:
+                raise SearchError(
+                    f"Ax cannot be used ({fault})", hint="pip install 'ax-platform>=1.3,<1.4'"
+                ) from fault
         return self._client
 
     def _new_client(self) -> Client:
@@ -151,6 +163,10 @@ class AxSearcher(Searcher):
         from ax.generation_strategy.generation_node import GenerationNode  # noqa: TID251
         from ax.generation_strategy.generation_strategy import GenerationStrategy  # noqa: TID251
         from ax.generation_strategy.generator_spec import GeneratorSpec  # noqa: TID251
+        from ax.generators.torch.botorch_modular.surrogate import (  # noqa: TID251
+            ModelConfig,
+            SurrogateSpec,
+        )
 
         client = Client(random_seed=self.seed)
         client.configure_experiment(
@@ -171,9 +187,11 @@ class AxSearcher(Searcher):
                 if objective.threshold is not None
             ],
         )
-        optimizer: dict[str, Any] = {"num_restarts": self._restarts, "raw_samples": self._raw_samples}
+        model = ModelConfig(botorch_model_class=_gaussian_process(), name="quick")
+        optimizer = {"num_restarts": self._restarts, "raw_samples": self._raw_samples}
         spec = GeneratorSpec(
             Generators.BOTORCH_MODULAR,
+            generator_kwargs={"surrogate_spec": SurrogateSpec(model_configs=[model])},
             generator_gen_kwargs={"model_gen_options": {"optimizer_kwargs": optimizer}},
         )
         client.set_generation_strategy(
@@ -190,12 +208,40 @@ def _metric(index: int) -> str:
     return f"objective_{index}"
 
 
+@lru_cache(maxsize=1)
+def _gaussian_process() -> type[Any]:
+    """BoTorch's standard Gaussian process, fitted in :data:`FIT_STEPS` steps; Ax looks up how to fit it."""
+    from ax.generators.torch.botorch_modular.utils import fit_botorch_model  # noqa: TID251
+    from botorch.fit import fit_gpytorch_mll
+    from botorch.models import SingleTaskGP
+
+    class QuickGaussianProcess(SingleTaskGP):  # type: ignore[misc, unused-ignore]
+        pass
+
+    def fit(model: Any, mll_class: Any, mll_options: Any = None) -> None:
+        likelihood = mll_class(likelihood=model.likelihood, model=model, **(mll_options or {}))
+        fit_gpytorch_mll(likelihood, optimizer_kwargs={"options": {"maxiter": FIT_STEPS}})
+
+    fit_botorch_model.register(QuickGaussianProcess)(fit)
+    return QuickGaussianProcess
+
+
+@lru_cache(maxsize=1)
+def _threads() -> Any:
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped, unused-ignore]
+
+    return ThreadpoolController()
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No warnings and no log lines of Ax in here; outside, everything is as it was."""
-    with warnings.catch_warnings():
+    """No warnings, no log lines and no second thread of Ax in here; outside, everything is as it was.
+
+    Its matrices are so small that more threads make it slower, much slower where others compute as well.
+    """
+    handlers = [(handler, handler.level) for handler in logging.getLogger("ax").handlers]
+    with warnings.catch_warnings(), _threads().limit(limits=1):
         warnings.simplefilter("ignore")
-        handlers = [(handler, handler.level) for handler in logging.getLogger("ax").handlers]
         for handler, _ in handlers:
             handler.setLevel(logging.CRITICAL + 1)
         try:

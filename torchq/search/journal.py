@@ -157,7 +157,7 @@ def _parse(path: Path, data: bytes) -> tuple[dict[str, Any], list[Trial], int]:
     sound = 0
     for number, line in enumerate(data.splitlines(keepends=True), 1):
         try:
-            record = json.loads(line)
+            record = json.loads(line.rstrip(b"\n"))
             if header is None:
                 header = _checked_header(record)
             else:
