@@ -44,8 +44,10 @@ class Mismatch:
         expected: its value in the reference.
 
     Example:
-        >>> print(Mismatch("C simulation", "torch", 1, 320, 1.0, "fc3", 17, 3, 0.40625, 0.4375))
-        C simulation differs from torch in 1 of 320 values (max 1 LSB), first at fc3, sample 17, output 3: 0.40625 against 0.4375
+        >>> found = Mismatch("C simulation", "torch", 1, 320, 1.0, "fc3", 17, 3, 0.40625, 0.4375)
+        >>> print(found)  # doctest: +NORMALIZE_WHITESPACE
+        C simulation differs from torch in 1 of 320 values (max 1 LSB), first at fc3, sample 17, output 3:
+        0.40625 against 0.4375
     """
 
     reading: str

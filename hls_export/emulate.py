@@ -5,6 +5,8 @@ in any order of summation. With at most 24 the whole network runs in float32, wi
 otherwise on Python integers; the values are the same.
 """
 
+# ruff: noqa: ARG001  (the functions of a table share a signature)
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -56,7 +58,8 @@ def emulate(graph: HardwareGraph, x: npt.ArrayLike, trace: bool = False) -> Arra
         >>> from hls_export.hardware import Dense
         >>> a = Input(name="x", shape=(2,))
         >>> q = Quantize(name="q", inputs=("x",), shape=(2,), format=FixedPoint(4, 2))
-        >>> fc = Dense(name="fc", inputs=("q",), shape=(1,), weight=[[1.0], [-0.5]], weight_format=FixedPoint(3, 2))
+        >>> grid, w = FixedPoint(3, 2), np.array([[1.0], [-0.5]])
+        >>> fc = Dense(name="fc", inputs=("q",), shape=(1,), weight=w, weight_format=grid)
         >>> emulate(HardwareGraph((a, q, fc), "x", "fc"), [[0.6, 9.0]]).tolist()
         [[-0.375]]
     """
@@ -138,7 +141,13 @@ class Emulator:
 def _fastest(known: Mapping[str, Bounds]) -> str:
     need = max((edge.bits for edge in known.values()), default=0)
     far = max((abs(edge.fraction) for edge in known.values()), default=0)
-    return "float32" if need <= FLOAT32_BITS and far <= _FLOAT32_EXPONENTS else "float64" if need <= FLOAT64_BITS else "integer"
+    return (
+        "float32"
+        if need <= FLOAT32_BITS and far <= _FLOAT32_EXPONENTS
+        else "float64"
+        if need <= FLOAT64_BITS
+        else "integer"
+    )
 
 
 # ---------------------------------------------------------------------- on floats

@@ -24,9 +24,9 @@ def interface(graph: HardwareGraph) -> dict[str, Any]:
     """The definitions of input and output as plain values.
 
     Returns:
-        ``{"model": ..., "input": {...}, "output": {...}}``; each port has its name, shape, number format (as text
-        and as width, integer bits, sign, rounding and overflow), the names of its elements in order where they
-        are known, and the input its standardisation where that is known.
+        ``{"model": ..., "input": {...}, "output": {...}}``; each port has its name, shape, number format (as
+        text and as width, integer bits, sign, rounding and overflow), the names of its elements in order
+        where they are known, and the input its standardisation where that is known.
 
     Example:
         >>> from hls_export.hardware import Input

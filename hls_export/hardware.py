@@ -92,16 +92,16 @@ class Dense(Node):
 
     Args:
         weight: ``[n_in, n_out]``, float64, on the grid of ``weight_format``.
-        bias: ``[n_out]``, float64, or None.
         weight_format: per tensor, or an array that broadcasts against ``weight``.
+        bias: ``[n_out]``, float64, or None.
         bias_format: per tensor, or an array that broadcasts against ``bias``; None without a bias.
     """
 
     kind = "dense"
 
-    weight: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    weight: Array
+    weight_format: FixedPoint
     bias: Array | None = None
-    weight_format: FixedPoint = FixedPoint(1, 1)
     bias_format: FixedPoint | None = None
 
     def __post_init__(self) -> None:

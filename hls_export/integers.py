@@ -38,7 +38,8 @@ def objects(flat: list[Any], shape: tuple[int, ...]) -> Codes:
 def to_values(codes: Codes, fraction: int) -> npt.NDArray[np.float64]:
     """``codes * 2**-fraction`` as float64, exact as long as each code has at most 53 significant bits."""
     flat = [
-        float(c << -fraction) if fraction < 0 else c / (1 << fraction) for c in map(int, codes.ravel().tolist())
+        float(c << -fraction) if fraction < 0 else c / (1 << fraction)
+        for c in map(int, codes.ravel().tolist())
     ]
     return np.array(flat, dtype=np.float64).reshape(codes.shape)
 
@@ -104,7 +105,9 @@ def quantize(codes: Codes, fraction: int, grid: FixedPoint) -> tuple[Codes, int]
     signs = np.broadcast_to(np.asarray(grid.signed), shape)
     finest = int(fractions.max())
     out = np.empty(shape, dtype=codes.dtype)
-    for f, w, s in sorted({(int(a), int(b), bool(c)) for a, b, c in zip(fractions.flat, widths.flat, signs.flat, strict=True)}):
+    for f, w, s in sorted(
+        {(int(a), int(b), bool(c)) for a, b, c in zip(fractions.flat, widths.flat, signs.flat, strict=True)}
+    ):
         here = (fractions == f) & (widths == w) & (signs == s)
         low, high = code_range(w, s, grid.overflow)
         part = limit(rescale(codes[here], fraction, f, grid.rounding), low, high, w, grid.overflow)
@@ -116,8 +119,8 @@ def code_range(width: int, signed: bool, overflow: Overflow) -> tuple[int, int]:
     """The smallest and largest code, as Python integers.
 
     Example:
-        >>> code_range(8, True, Overflow.SAT), code_range(8, True, Overflow.SAT_SYM), code_range(0, True, Overflow.SAT)
-        ((-128, 127), (-127, 127), (0, 0))
+        >>> code_range(8, True, Overflow.SAT), code_range(8, True, Overflow.SAT_SYM)
+        ((-128, 127), (-127, 127))
     """
     if width == 0:
         return 0, 0

@@ -1,7 +1,7 @@
 """Input vectors that find faults: edges of the grid, ties, saturation, extremes of the first sums.
 
-All of them are raw float64, so that the input quantizer is tested too. A vector set is a function of the graph,
-the number and the seed.
+All of them are raw float64, so that the input quantizer is tested too. A vector set is a function of the
+graph, the number and the seed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def adversarial(graph: HardwareGraph, n: int, seed: int = 0) -> Array:
     shape = graph.input_shape
     size = math.prod(shape)
     grid = _input_format(graph)
-    lsb, low, high = (np.broadcast_to(np.asarray(v), shape).reshape(size) for v in (grid.lsb, grid.lo, grid.hi))
+    lsb, low, high = (
+        np.broadcast_to(np.asarray(v), shape).reshape(size) for v in (grid.lsb, grid.lo, grid.hi)
+    )
     fixed = np.array(list(_always(graph, lsb, low, high))).reshape(-1, size)
     if len(fixed) > n // 2:
         keep = np.random.default_rng([seed, 1]).permutation(len(fixed) - 3)[: max(n // 2 - 3, 0)] + 3
@@ -109,7 +111,9 @@ def _drawn(n: int, lsb: Array, low: Array, high: Array, random: np.random.Genera
     ties = on_grid + lsb / 2
     side = random.integers(-1, 2, size=shape)
     ties = np.where(side == 0, ties, np.nextafter(ties, np.where(side > 0, np.inf, -np.inf)))
-    edge = np.where(random.random(shape) < 0.5, low, high) + lsb * random.choice([-1, -0.5, 0, 0.5, 1], size=shape)
+    edge = np.where(random.random(shape) < 0.5, low, high) + lsb * random.choice(
+        [-1, -0.5, 0, 0.5, 1], size=shape
+    )
     beside = random.normal(size=shape) * (span / 4) + (high + low) / 2
     sparse = np.where(random.random(shape) < 0.75, 0.0, np.where(random.random(shape) < 0.5, low, high))
     beyond = random.normal(size=shape) * span * np.exp2(random.integers(0, 12, size=(shape[0], 1)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -145,6 +145,10 @@ class Project(ABC):
     def report(self) -> FpgaReport:
         """The layers and their types, and resources as far as they are known."""
 
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able facts: backend, settings, state, files to look at, and the report."""
+
 
 class Backend(ABC):
     """A way from a hardware graph to a project.
@@ -152,7 +156,7 @@ class Backend(ABC):
     One instance a key stands in :data:`BACKENDS`. A backend imports its tool in the methods that use it.
     """
 
-    key: ClassVar[str] = ""
+    key: str = ""
     capabilities: Capabilities
 
     @abstractmethod

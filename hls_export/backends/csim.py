@@ -1,4 +1,4 @@
-"""C simulation of an HLS project: g++ makes a library of the very code that is synthesised, ctypes runs it."""
+"""C simulation of an HLS project: g++ compiles the very code that is synthesised, ctypes runs it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hls_export.backends.base import Project
 from hls_export.backends.folder import read_marker
+from hls_export.handover import FILE as INTERFACE
 from hls_export.hardware import HardwareGraph
 from hls_export.report import FpgaReport
 from hls_export.samples import checked
@@ -26,8 +27,8 @@ from torchq.errors import BackendError
 Array = npt.NDArray[np.float64]
 
 FLAGS = ("-O1", "-DNDEBUG", "-fPIC", "-shared", "-w")
-"""``-O1`` compiles in three quarters of the time of ``-O3``, and simulates as fast. ``-DNDEBUG`` because an assertion
-would end the Python process; what it would have said shows as a difference in the verification."""
+"""``-O1`` compiles in three quarters of the time of ``-O3``, and simulates as fast. ``-DNDEBUG`` because an
+assertion would end the Python process; what it would have said shows as a difference in the verification."""
 
 _SOURCES = ("*.cpp", "*.h", "firmware/*.cpp", "firmware/*.h", "firmware/weights/*")
 _LONGEST_S = 1800
@@ -78,7 +79,9 @@ class CsimProject(Project):
             for file in sorted(self.path.glob(pattern)):
                 hasher.update(file.relative_to(self.path).as_posix().encode())
                 hasher.update(file.read_bytes())
-        return (self.path / "firmware" / f"{self.facts['settings']['top']}-{hasher.hexdigest()[:12]}.so").resolve()
+        return (
+            self.path / "firmware" / f"{self.facts['settings']['top']}-{hasher.hexdigest()[:12]}.so"
+        ).resolve()
 
     def _build(self, library: Path) -> None:
         compiler = shutil.which("g++")
@@ -102,7 +105,13 @@ class CsimProject(Project):
         ]
         try:
             done = subprocess.run(  # noqa: S603 - a list, no shell
-                command, input=unit, cwd=self.path, capture_output=True, text=True, timeout=_LONGEST_S, check=False
+                command,
+                input=unit,
+                cwd=self.path,
+                capture_output=True,
+                text=True,
+                timeout=_LONGEST_S,
+                check=False,
             )
             if done.returncode != 0:
                 raise BackendError(f"{self.path}: g++ failed: {first_error(done.stderr)}")
@@ -181,6 +190,29 @@ class CsimProject(Project):
         """The table of layers and types that the generator wrote down."""
         return FpgaReport.from_dict(self.facts["report"])
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able facts: ``backend``, the settings, ``state``, ``files``, ``tools`` and ``report``."""
+        top = self.facts["settings"]["top"]
+        files = [
+            f"firmware/{top}.cpp",
+            "firmware/parameters.h",
+            "firmware/defines.h",
+            INTERFACE,
+            "build_prj.tcl",
+        ]
+        built = (
+            "compiled and simulated with g++" if self._library_path().exists() else "written, not compiled"
+        )
+        return {
+            "backend": self.facts["backend"],
+            **self.facts["settings"],
+            "state": f"C++ {built}; not synthesised",
+            "files": [name for name in files if (self.path / name).exists()],
+            "tools": self.facts["tools"],
+            "model": self.facts["model"],
+            "report": self.facts["report"],
+        }
+
     def _top(self) -> Any:
         if self._library is None:
             self.compile()
@@ -191,10 +223,10 @@ class CsimProject(Project):
 
 
 def first_error(stderr: str) -> str:
-    """The compiler's first error, on one line.
+    r"""The compiler's first error, on one line.
 
     Example:
-        >>> first_error("In file included from x:\\nfirmware/a.cpp:3:5: error: expected ';'\\n   3 | int")
+        >>> first_error("In file included from x:\nfirmware/a.cpp:3:5: error: expected ';'\n   3 | int")
         "firmware/a.cpp:3:5: error: expected ';'"
     """
     lines = stderr.strip().splitlines()

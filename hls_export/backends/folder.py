@@ -66,9 +66,13 @@ def check_target(out: Path, digest: str) -> None:
     if not any(out.iterdir()):
         return
     if not (out / MARKER).is_file():
-        raise BackendError(f"{out} holds files that are no project of hls_export", hint="choose another folder")
+        raise BackendError(
+            f"{out} holds files that are no project of hls_export", hint="choose another folder"
+        )
     if read_marker(out)["model"]["digest"] != digest:
-        raise BackendError(f"{out} holds the project of another model", hint="choose another folder or remove it")
+        raise BackendError(
+            f"{out} holds the project of another model", hint="choose another folder or remove it"
+        )
 
 
 def write_marker(folder: Path, facts: dict[str, Any]) -> None:

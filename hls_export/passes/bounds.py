@@ -5,6 +5,8 @@ followed through its partial sums: :attr:`Bounds.reach` bounds every one of them
 which is what decides whether a float can do the sum exactly.
 """
 
+# ruff: noqa: ARG001  (the functions of a table share a signature)
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -85,7 +87,8 @@ def annotate(graph: HardwareGraph) -> HardwareGraph:
     Example:
         >>> x = Input(name="x", shape=(2,))
         >>> q = Quantize(name="q", inputs=("x",), shape=(2,), format=FixedPoint(4, 2))
-        >>> fc = Dense(name="fc", inputs=("q",), shape=(1,), weight=[[1.0], [-0.5]], weight_format=FixedPoint(3, 2))
+        >>> grid, w = FixedPoint(3, 2), np.array([[1.0], [-0.5]])
+        >>> fc = Dense(name="fc", inputs=("q",), shape=(1,), weight=w, weight_format=grid)
         >>> str(annotate(HardwareGraph((x, q, fc), "x", "fc")).node("fc").format)
         'ap_fixed<6,3,TRN,WRAP>'
     """
@@ -153,8 +156,8 @@ def _dense(node: Dense, sources: list[Bounds]) -> Bounds:
 def _matmul_range(x: Bounds, weight: Codes) -> tuple[Codes, Codes, Codes]:
     """Smallest and largest ``x @ weight``, and the largest sum of magnitudes; in int64 where that is safe."""
     most = np.maximum(abs(x.low), abs(x.high))
-    top = max(most.ravel().tolist(), default=0)
-    largest = max(abs(weight).ravel().tolist(), default=0)
+    top = max(map(int, most.ravel().tolist()), default=0)
+    largest = max([abs(int(code)) for code in weight.ravel().tolist()], default=0)
     bits = top.bit_length() + largest.bit_length() + len(weight).bit_length()
     kind = np.int64 if bits <= _INT64_BITS else object
     low, high, most, w = (v.astype(kind) for v in (x.low, x.high, most, weight))
@@ -196,9 +199,10 @@ def _leaves(source: Bounds, grid: FixedPoint) -> bool:
     """Whether any value of the source lies outside a format's range, once rounded."""
     for codes in (source.low, source.high):
         wrapped, f = quantize(codes, source.fraction, grid)
-        free = replace(grid, width=np.asarray(grid.width) * 0 + 4096, integer=4096 - np.asarray(grid.fraction))
+        free = replace(
+            grid, width=np.asarray(grid.width) * 0 + 4096, integer=4096 - np.asarray(grid.fraction)
+        )
         unwrapped, g = quantize(codes, source.fraction, free)
         if not (wrapped * (1 << max(g - f, 0)) == unwrapped * (1 << max(f - g, 0))).all():
             return True
     return False
-

@@ -40,8 +40,8 @@ def merge_quantizers(graph: HardwareGraph) -> HardwareGraph:
 def merged_format(first: FixedPoint, second: FixedPoint) -> FixedPoint | None:
     """One format that does what ``second`` after ``first`` does, or None if there is none.
 
-    Three cases are exact: everything that leaves the first one stands in the second one already; both have the
-    same last bit and the second range lies inside the first; or both cut bits off (``TRN``) and likewise.
+    Three cases are exact: everything that leaves the first one stands in the second one already; both have
+    the same last bit and the second range lies inside the first; or both cut bits off (``TRN``) and likewise.
     """
     if not (first.is_scalar and second.is_scalar):
         return first if first == second else None

@@ -12,19 +12,21 @@ from torchq.formats import FixedPoint
 def rounding_room(graph: HardwareGraph) -> HardwareGraph:
     """Widen the types of sums that are rounded far above their first bit.
 
-    Where the last bit of a quantizer lies above the first bit of what it reads (every result is then zero, or one
-    step), the simulation of ``ap_fixed`` asks for a bit that its source does not have, and stops. Integer bits
-    on top of the source change no value.
+    Where the last bit of a quantizer lies above the first bit of what it reads (every result is then zero, or
+    one step), the simulation of ``ap_fixed`` asks for a bit that its source does not have, and stops. Integer
+    bits on top of the source change no value.
 
     Raises:
         BackendError: the source is itself a quantizer, whose format is not ours to change.
 
     Example:
+        >>> import numpy as np
         >>> from hls_export.hardware import Input
         >>> from hls_export.passes import annotate
         >>> x = Input(name="x", shape=(1,))
         >>> q = Quantize(name="q", inputs=("x",), shape=(1,), format=FixedPoint(2, 1))
-        >>> fc = Dense(name="fc", inputs=("q",), shape=(1,), weight=[[0.5]], weight_format=FixedPoint(2, 1))
+        >>> w, grid = np.array([[0.5]]), FixedPoint(2, 1)
+        >>> fc = Dense(name="fc", inputs=("q",), shape=(1,), weight=w, weight_format=grid)
         >>> r = Quantize(name="r", inputs=("fc",), shape=(1,), format=FixedPoint(4, 8))
         >>> graph = annotate(HardwareGraph((x, q, fc, r), "x", "r"))
         >>> str(graph.node("fc").format), str(rounding_room(graph).node("fc").format)
@@ -60,7 +62,12 @@ def _widened(source: FixedPoint, grid: FixedPoint) -> FixedPoint:
 
 def _refuse(node: Node, source: Node) -> None:
     grid = node.format
-    if source.format is None or grid is None or not source.format.is_scalar or not _short(source.format, grid):
+    if (
+        source.format is None
+        or grid is None
+        or not source.format.is_scalar
+        or not _short(source.format, grid)
+    ):
         return
     raise BackendError(
         f"{node.name} rounds {source.name} to steps of {grid.lsb:g}, above everything that it holds",

@@ -2,3 +2,5 @@
 
 from hls_export.qonnx.execute import execute as execute
 from hls_export.qonnx.read import read as read
+from hls_export.qonnx.write import ExportedModel as ExportedModel
+from hls_export.qonnx.write import export as export

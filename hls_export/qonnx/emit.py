@@ -32,8 +32,8 @@ class Emitter:
         >>> x = emit.input("x", (2,))
         >>> y = emit.quant(x, FixedPoint(4, 2), "q")
         >>> model = emit.model(y, (2,))
-        >>> [node.op_type for node in model.graph.node], model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
-        (['Quant'], 'batch')
+        >>> [node.op_type for node in model.graph.node]
+        ['Quant']
     """
 
     def __init__(self, name: str) -> None:

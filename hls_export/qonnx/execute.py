@@ -61,7 +61,9 @@ def execute(path: str | Path, x: npt.ArrayLike, trace: bool = False) -> Array | 
     if not trace:
         return np.asarray(results[0], dtype=np.float64)
     edges = {name: np.asarray(value) for name, value in zip(names, results, strict=True)}
-    batched = {n: v for n, v in edges.items() if v.ndim > 0 and len(v) == len(samples) and v.dtype == np.float64}
+    batched = {
+        n: v for n, v in edges.items() if v.ndim > 0 and len(v) == len(samples) and v.dtype == np.float64
+    }
     return {file.input: samples, **batched}
 
 
@@ -89,7 +91,9 @@ def _widen(tensor: onnx.TensorProto) -> None:
     from onnx import TensorProto, numpy_helper
 
     if tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16):
-        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name))
+        tensor.CopyFrom(
+            numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name)
+        )
 
 
 @cache
@@ -107,10 +111,12 @@ def _operators() -> tuple[Any, ...]:
         rounding = rounding.decode() if isinstance(rounding, bytes) else rounding
         return (operators.quant(x, scale, zeropt, bits, signed, narrow, rounding),)
 
-    def run_bipolar(self: Any, x: Any, scale: Any) -> tuple[Any]:
+    def run_bipolar(self: Any, x: Any, scale: Any) -> tuple[Any]:  # noqa: ARG001
         return (operators.bipolar(x, scale),)
 
     runs = {"Quant": run_quant, "IntQuant": run_quant, "BipolarQuant": run_bipolar}
     return tuple(
-        type(name, (OpRun,), {"op_domain": domain, "_run": run}) for domain in DOMAINS for name, run in runs.items()
+        type(name, (OpRun,), {"op_domain": domain, "_run": run})
+        for domain in DOMAINS
+        for name, run in runs.items()
     )

@@ -62,7 +62,7 @@ def load_proto(path: str | Path) -> onnx.ModelProto:
         ExportError: missing, unreadable, not an ONNX file, truncated, or with weights in other files.
     """
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     path = Path(path)
     try:
@@ -126,8 +126,8 @@ def array(tensor: onnx.TensorProto) -> npt.NDArray[Any]:
     except (ValueError, TypeError, KeyError) as fault:
         raise ExportError(f"constant {tensor.name!r} cannot be read ({fault})") from None
     if values.dtype.kind in "iub":
-        return values.astype(np.int64)
-    return values.astype(np.float64) if values.dtype.kind == "f" else values
+        return np.asarray(values, dtype=np.int64)
+    return np.asarray(values, dtype=np.float64 if values.dtype.kind == "f" else None)
 
 
 def _op(index: int, node: onnx.NodeProto) -> Op:

@@ -23,7 +23,8 @@ def quant(
     """QONNX's ``Quant``: scale, clip to the integers of these bits, round, scale back.
 
     Example:
-        >>> quant(np.array([0.3, -9.0]), np.float64(0.25), np.float64(0), np.float64(4), True, False, "ROUND").tolist()
+        >>> scale, zeropt, bits = np.float64(0.25), np.float64(0), np.float64(4)
+        >>> quant(np.array([0.3, -9.0]), scale, zeropt, bits, True, False, "ROUND").tolist()
         [0.25, -2.0]
     """
     code = x / scale + zeropt

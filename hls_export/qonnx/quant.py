@@ -107,7 +107,9 @@ def fixed_point(where: str, word: QuantWords, scale: npt.NDArray[Any]) -> FixedP
     if word.rounding not in READ:
         raise ExportError(f"{where} rounds {word.rounding}, which fixed-point hardware has no mode for")
     if word.signed and word.bits == 1:
-        raise ExportError(f"{where} has one signed bit, which QONNX reads as the sign: no fixed-point rounding")
+        raise ExportError(
+            f"{where} has one signed bit, which QONNX reads as the sign: no fixed-point rounding"
+        )
     if word.narrow and not word.signed:
         raise ExportError(f"{where} is narrow and unsigned, which fixed-point saturation cannot do")
     integer = exponents(where, scale) + word.bits
@@ -116,7 +118,7 @@ def fixed_point(where: str, word: QuantWords, scale: npt.NDArray[Any]) -> FixedP
 
 
 def constant_format(where: str, word: QuantWords, scale: npt.NDArray[Any]) -> FixedPoint:
-    """A format that holds what a node makes of a constant: only its values count, not how they were rounded."""
+    """A format that holds what a node makes of a constant: only its values count, not their rounding."""
     if word.signed and word.bits == 1:
         return FixedPoint(2, exponents(where, scale) + 2, True, overflow=Overflow.SAT_SYM)
     overflow = Overflow.SAT_SYM if word.narrow and word.signed else Overflow.SAT
@@ -135,7 +137,7 @@ def exponents(where: str, scale: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         >>> exponents("q (Quant)", np.array(0.3))
         Traceback (most recent call last):
         ...
-        torchq.errors.ExportError: q (Quant) has scale 0.3, which is no power of two; hardware shifts, so retrain with fixed-point (power-of-two) scales
+        torchq.errors.ExportError: q (Quant) has scale 0.3, which is no power of two; hardware only shifts
     """
     found = []
     for value in np.asarray(scale, dtype=np.float64).ravel().tolist():
@@ -143,7 +145,7 @@ def exponents(where: str, scale: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         if mantissa != 0.5:
             raise ExportError(
                 f"{where} has scale {value:g}, which is no power of two",
-                hint="hardware shifts, so retrain with fixed-point (power-of-two) scales",
+                hint="hardware only shifts",
             )
         found.append(exponent - 1)
     return np.array(found, dtype=np.int64).reshape(np.shape(scale))

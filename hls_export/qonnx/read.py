@@ -85,7 +85,8 @@ class _Reader:
         tensor = op.inputs[place]
         if tensor not in self.constants:
             raise ExportError(
-                f"{op} takes its {what} from {tensor!r}, which is no constant", hint="freeze it before the export"
+                f"{op} takes its {what} from {tensor!r}, which is no constant",
+                hint="freeze it before the export",
             )
         return self.constants[tensor]
 
@@ -101,7 +102,9 @@ class _Reader:
     def graph(self) -> HardwareGraph:
         """The finished graph, its edges checked and given their formats."""
         if self.file.output not in self.made:
-            raise ExportError(f"{self.file.path}: the output {self.file.output!r} does not depend on the input")
+            raise ExportError(
+                f"{self.file.path}: the output {self.file.output!r} does not depend on the input"
+            )
         output = self.made[self.file.output]
         alive = _alive(self.nodes, output)
         nodes = tuple(node for node in self.nodes.values() if node.name in alive)
@@ -167,7 +170,10 @@ def _matmul(reader: _Reader, op: Op) -> None:
 def _gemm(reader: _Reader, op: Op) -> None:
     alpha, beta = op.attributes.get("alpha", 1.0), op.attributes.get("beta", 1.0)
     if alpha != 1 or beta != 1 or op.attributes.get("transA", 0):
-        raise ExportError(f"{op} has alpha {alpha:g}, beta {beta:g}, transA {op.attributes.get('transA', 0)}; 1, 1 and 0 are needed")
+        raise ExportError(
+            f"{op} has alpha {alpha:g}, beta {beta:g} and transA {op.attributes.get('transA', 0)}",
+            hint="1, 1 and 0 are needed",
+        )
     weight = reader.constant(op, 1, "weight")
     if op.attributes.get("transB", 0):
         weight = _transposed(weight)
@@ -290,8 +296,10 @@ def _refuse_unquantized(graph: HardwareGraph) -> None:
         while isinstance(origin, Relu | Reshape):
             origin = graph.node(origin.inputs[0])
         if not isinstance(origin, Quantize):
-            source = node.inputs[0]
-            bad.append(f"{node.name} reads a tensor that no quantizer made ({source}); put a quantizer after {source}")
+            name = node.inputs[0]
+            bad.append(
+                f"{node.name} reads a tensor that no quantizer made ({name}); put a quantizer after {name}"
+            )
     if bad:
         raise ExportError("\n".join(bad))
 

@@ -56,7 +56,7 @@ class FpgaReport:
         notes: what the tool said on the way.
 
     Example:
-        >>> row = LayerRow("fc1", "dense", (5,), "ap_fixed<8,3>", "ap_fixed<6,1>", output_type="ap_fixed<16,6>")
+        >>> row = LayerRow("fc1", "dense", (5,), "ap_fixed<8,3>", output_type="ap_fixed<16,6>")
         >>> report = FpgaReport("csim", "hls4ml 1.3.0", "xcvu9p-flga2577-2-e", 5.0, (row,))
         >>> FpgaReport.from_dict(report.to_dict()) == report
         True
@@ -89,7 +89,9 @@ class FpgaReport:
         head = ("layer", "shape", "input", "weight", "bias", "accumulator", "output", "nonzero")
         rows = [head, *(self._cells(row) for row in self.layers)]
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines = [
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        ]
         return "\n".join(lines)
 
     @staticmethod

@@ -1,0 +1,71 @@
+"""``hls-export lower``: write the project, compile it, and compare it with the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from hls_export.backends.base import DEFAULT_PART, IO_TYPES
+
+
+@click.command("lower")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the project.")
+@click.option("--backend", default="vitis", show_default=True, help="What is written.")
+@click.option("--io-type", type=click.Choice(IO_TYPES), default=IO_TYPES[0], show_default=True)
+@click.option("--part", default=DEFAULT_PART, show_default=True, help="The FPGA.")
+@click.option("--clock-ns", type=float, default=5.0, show_default=True, help="Clock period in nanoseconds.")
+@click.option(
+    "--reuse-factor", type=int, default=1, show_default=True, help="Uses of one multiplier a sample."
+)
+@click.option("--strategy", default="latency", show_default=True, help="How matrix products are built.")
+@click.option("--top", default="myproject", show_default=True, help="Name of the top function.")
+@click.option("--vectors", type=click.Path(path_type=Path), help="A .npy file of samples to compare as well.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the adversarial vectors.")
+def command(
+    model: Path,
+    out: Path,
+    backend: str,
+    io_type: str,
+    part: str,
+    clock_ns: float,
+    reuse_factor: int,
+    strategy: str,
+    top: str,
+    vectors: Path | None,
+    seed: int,
+) -> int:
+    """Write the HLS project of MODEL, compile it, and say whether it equals the file.
+
+    Exit code 0: every value of every vector is equal. 1: it is not. 2: something to mend.
+    """
+    from hls_export.cli import samples, show
+    from hls_export.lower import lower
+    from hls_export.qonnx import read
+    from hls_export.verify import verify
+    from torchq.files import atomic_write_text
+
+    console = show.console()
+    graph = read(model)
+    x = samples.vectors(graph, vectors, seed)
+    project = lower(
+        graph,
+        out,
+        backend=backend,
+        part=part,
+        clock_ns=clock_ns,
+        io_type=io_type,
+        reuse_factor=reuse_factor,
+        strategy=strategy,
+        top=top,
+    )
+    show.show_report(console, project.report())
+    with console.status("compiling and comparing ..."):
+        project.compile()
+        verdict = verify(None, model, project, x)
+    atomic_write_text(out / "verify.json", json.dumps(verdict.to_dict(), indent=1) + "\n")
+    show.show_verdict(console, verdict)
+    console.print(str(out), highlight=False, markup=False)
+    return 0 if verdict.agree else 1
