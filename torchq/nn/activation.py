@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchq.formats import Format
 from torchq.nn.base import Example, QLayer, Spec
 from torchq.nn.registry import LAYERS
-from torchq.quantizers import Quantizer
+from torchq.quantizers import Quantizer, quantized_relu
 
 
 @LAYERS.register("QActivation")
@@ -105,7 +105,8 @@ class QReLU(QActivation):
 
     def contains_relu(self) -> bool:
         """Whether the quantizer itself makes values below zero 0."""
-        return self.output_quantizer.name == "quantized_relu" and not self.output_quantizer.format.signed
+        quantizer = self.output_quantizer
+        return isinstance(quantizer, quantized_relu) and not quantizer.negative_slope
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

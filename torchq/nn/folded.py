@@ -155,8 +155,8 @@ class QLinearBatchNorm1d(QLinear):
     def _uses_batch(self) -> bool:
         if not self.batch_norm.training:
             return False
-        steps = self.batch_norm.num_batches_tracked
-        return self.freeze_delay is None or steps is None or int(steps) < self.freeze_delay
+        steps = cast("Tensor", self.batch_norm.num_batches_tracked)
+        return self.freeze_delay is None or int(steps) < self.freeze_delay
 
     def _gamma(self) -> Tensor:
         gamma = self.batch_norm.weight
@@ -175,9 +175,17 @@ class QLinearBatchNorm1d(QLinear):
                 hint="leave out the last batch, or call eval() first",
             )
         y = F.linear(input, self.weight, self.bias)
-        with torch.no_grad():
-            self.batch_norm(y)
-        return y.mean(0), y.var(0, unbiased=False)
+        variance, mean = torch.var_mean(y, dim=0, correction=0)
+        self._update_running(mean.detach(), variance.detach() * (len(y) / (len(y) - 1)))
+        return mean, variance
+
+    def _update_running(self, mean: Tensor, variance: Tensor) -> None:
+        """As ``nn.BatchNorm1d`` does: with its momentum, or all batches alike where it has none."""
+        norm = self.batch_norm
+        steps = cast("Tensor", norm.num_batches_tracked).add_(1)
+        share = 1 / float(steps) if norm.momentum is None else norm.momentum
+        cast("Tensor", norm.running_mean).lerp_(mean, share)
+        cast("Tensor", norm.running_var).lerp_(variance, share)
 
     # ------------------------------------------------------------------ made and frozen
 

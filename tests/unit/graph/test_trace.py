@@ -122,6 +122,15 @@ def test_a_relu_behind_a_quantizer_keeps_the_grid() -> None:
     assert graph.node("2").quantized
 
 
+def test_a_softmax_is_no_quantizer() -> None:
+    graph = trace(nn.Sequential(QInput(Q), nn.LogSoftmax(-1)), (3,))
+    assert (graph.node("1").kind, graph.node("1").quantized, graph.node("1").format) == (
+        "softmax",
+        False,
+        None,
+    )
+
+
 def test_two_readers_of_one_tensor() -> None:
     class Branches(nn.Module):
         def __init__(self) -> None:
