@@ -163,6 +163,10 @@ class FixedPoint:
         shape: tuple[int, ...] = self._shape  # type: ignore[attr-defined]
         return shape
 
+    def as_fixed(self) -> FixedPoint:
+        """The format itself, as all formats have it."""
+        return self
+
     @property
     def is_scalar(self) -> bool:
         """Whether one format holds for the whole tensor."""

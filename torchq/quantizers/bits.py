@@ -209,6 +209,7 @@ class quantized_bits(ScaledQuantizer):
         high = fitting(self._high, x.dtype)
         code = torch.where(code < high, code, high)
         signed = torch.sign(x) * torch.where(x == 0, torch.zeros_like(code), code)
+        signed = torch.where(torch.isnan(x), x, signed)
         return signed if self.keep_negative else signed.clamp(min=0)
 
     def clip_bound(self) -> float:

@@ -57,7 +57,7 @@ def fake_quantize(
         >>> fake_quantize(torch.tensor([0.3, 7.0, -1e30]), 0.25, -4, 3).tolist()
         [0.25, 0.75, -1.0]
     """
-    worth = step if out is None else out
+    worth = step if out is None and not isinstance(step, Tensor) else out  # the compiler refuses one twice
     if not (isinstance(low, Tensor) or isinstance(high, Tensor)):
         low, high = fitting(low, x.dtype), fitting(high, x.dtype)
         if saturate and not isinstance(step, Tensor):
@@ -132,8 +132,11 @@ def below(value: float, dtype: torch.dtype) -> float:
     return -above(-value, dtype)
 
 
-def _grid(x: Tensor, step: Number, low: Number, high: Number, out: Number, rounding: Rounding) -> Tensor:
+def _grid(
+    x: Tensor, step: Number, low: Number, high: Number, out: Number | None, rounding: Rounding
+) -> Tensor:
     """The values; adding 0 turns -0 into 0 (no code stands for -0)."""
+    out = step if out is None else out
     po2 = not isinstance(step, Tensor) and math.frexp(step)[0] == 0.5
     code = x * (1.0 / step) if po2 else x / step
     code = code.round_() if rounding is Rounding.RND_CONV else round_to_integer(code, rounding)
@@ -162,7 +165,7 @@ class _Identity(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        x: Tensor, step: Number, low: Number, high: Number, out: Number, rounding: Rounding
+        x: Tensor, step: Number, low: Number, high: Number, out: Number | None, rounding: Rounding
     ) -> Tensor:
         return _grid(x, step, low, high, out, rounding)
 
@@ -241,7 +244,7 @@ class _SaturatingScaled(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        x: Tensor, step: Number, low: Number, high: Number, out: Number, rounding: Rounding
+        x: Tensor, step: Number, low: Number, high: Number, out: Number | None, rounding: Rounding
     ) -> Tensor:
         return _grid(x, step, low, high, out, rounding)
 

@@ -74,6 +74,9 @@ class fixed(Quantizer):
             in_buffers=flag(cls, "in_buffers", in_buffers),
         )
         self.grid = grid
+        self._saturates = grid.overflow is not Overflow.WRAP
+        self._rounding = grid.rounding
+        self._scalars = (grid.lsb, grid.code_min, grid.code_max) if grid.is_scalar else (0.0, 0.0, 0.0)
         self._in_buffers = bool(in_buffers) or not grid.is_scalar
         for name, value in (("step", grid.lsb), ("low", grid.code_min), ("high", grid.code_max)):
             tensor = torch.tensor(np.asarray(value, dtype=np.float64))
@@ -113,7 +116,7 @@ class fixed(Quantizer):
 
     def surrogate(self, x: Tensor) -> Tensor:
         """The input inside the range, its ends outside; with ``WRAP`` the input."""
-        if self.grid.overflow is Overflow.WRAP:
+        if not self._saturates:
             return x
         step = self.step.to(x.dtype)
         return torch.clamp(x, self.low.to(x.dtype) * step, self.high.to(x.dtype) * step)
@@ -123,20 +126,17 @@ class fixed(Quantizer):
         return self._grid(x)
 
     def _grid(self, x: Tensor) -> Tensor:
-        grid = self.grid
-        if grid.overflow is Overflow.WRAP:
+        if not self._saturates:
             return self._wrapped(x)
         if not self._in_buffers:
-            return fake_quantize(
-                x, grid.lsb, grid.code_min, grid.code_max, rounding=grid.rounding, saturate=True
-            )
+            return fake_quantize(x, *self._scalars, rounding=self._rounding, saturate=True)
         low, high = self.low.to(x.dtype), self.high.to(x.dtype)
-        return fake_quantize(x, self.step.to(x.dtype), low, high, rounding=grid.rounding, saturate=True)
+        return fake_quantize(x, self.step.to(x.dtype), low, high, rounding=self._rounding, saturate=True)
 
     def _wrapped(self, x: Tensor) -> Tensor:
         with torch.no_grad():
             step, low = self.step.to(x.dtype), self.low.to(x.dtype)
-            code = round_to_integer(x.detach() / step, self.grid.rounding)
+            code = round_to_integer(x.detach() / step, self._rounding)
             q = (torch.remainder(code - low, self.high.to(x.dtype) - low + 1) + low) * step
         return straight_through(x, q)
 
