@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from torchq.errors import TorchqError
+from torchq.errors import TorchqError, VerifyError
 
 COMMANDS = ("run", "ls", "cat", "cp", "validate", "report")
 
@@ -35,7 +35,7 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line; exit code 2 and a sentence for what a user can mend."""
+    """Run the command line; exit code 2 and a sentence for what a user can mend, 1 if readings differ."""
     sys.exit(guarded(cli))
 
 
@@ -54,6 +54,9 @@ def guarded(command: Callable[..., Any], arguments: list[str] | None = None) -> 
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on where this one ended", err=True)
         return 130
+    except VerifyError as fault:
+        click.echo(f"error: {fault}", err=True)
+        return 1
     except TorchqError as fault:
         click.echo(f"error: {fault}", err=True)
         return 2

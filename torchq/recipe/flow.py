@@ -64,6 +64,7 @@ def run_recipe(
             stages[name](loaded.recipe, run, show)
         if until == STAGES[-1]:
             outcome.print_summary(loaded.recipe, run, show)
+        outcome.require_agreement(run)
     return Path(out)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from torchq.errors import VerifyError
+from torchq.quantizers import parse
 from torchq.recipe.report import (
     CostReference,
     DataSummary,
@@ -46,6 +48,19 @@ def write_report(recipe: Recipe, run: RunDir, show: Show) -> None:
         "report",
         {"created": data.created, "files": ["report.html", "report.md", "overview.png", "summary.json"]},
     )
+
+
+def require_agreement(run: RunDir) -> None:
+    """Turn a verification that failed into an error, when everything else is done.
+
+    Raises:
+        VerifyError: two readings of the network differ; the message says where.
+    """
+    if run.done("verify") and not (facts := run.read("verify.json"))["agree"]:
+        raise VerifyError(
+            f"{run.file('verify.json')}: {facts['first']['message']}",
+            hint="the firmware is not the network; this is a defect worth reporting",
+        )
 
 
 def print_summary(recipe: Recipe, run: RunDir, show: Show) -> None:
@@ -187,15 +202,17 @@ def _point(trial: Trial) -> TrialPoint:
 
 
 def _scheme_text(scheme: Scheme) -> str:
-    """A scheme in one line: neurons, and the quantizers by layer and slot."""
-    units = [f"{layer} {count}" for layer, count in scheme.units.items()]
-    slots = [
-        f"{layer}.{slot} {text}"
-        for layer, entries in scheme.layers.items()
-        for slot, text in entries.items()
-        if layer != "*"
-    ]
-    return ", ".join([*units, *slots])
+    """A scheme in one line: neurons, and the width of each slot, with the family where it is no usual one."""
+    layers = dict.fromkeys([*scheme.units, *(layer for layer in scheme.layers if layer != "*")])
+    parts = []
+    for layer in layers:
+        words = [f"{scheme.units[layer]} neurons"] if layer in scheme.units else []
+        for slot, text in scheme.layers.get(layer, {}).items():
+            quantizer = parse(text)
+            family = "" if quantizer.name in ("quantized_bits", "quantized_relu") else f" {quantizer.name}"
+            words.append(f"{slot} {quantizer.bits} bit{family}")
+        parts.append(f"{layer}: {', '.join(words)}")
+    return "; ".join(parts)
 
 
 def _layers(train: Mapping[str, Any] | None, lower: Mapping[str, Any] | None) -> list[LayerRow]:
