@@ -1,4 +1,4 @@
-"""Number formats: frozen values that cost, export and report read, and the only home of bit-width conventions."""
+"""Number formats: frozen values that cost, export and report read; the only home of bit-width conventions."""
 
 from torchq.formats.arithmetic import accumulated as accumulated
 from torchq.formats.arithmetic import product as product
