@@ -64,6 +64,8 @@ class ScaledQuantizer(Quantizer):
             raise self.fault("elements_per_scale needs alpha='auto_po2' or 'auto'")
         if self.elements_per_scale is not None and self.scale_axis is None:
             raise self.fault("elements_per_scale needs scale_axis")
+        if isinstance(groups, list) and (not isinstance(axes, list) or len(axes) != len(groups)):
+            raise self.fault(f"elements_per_scale {groups} needs as many axes as scale_axis, got {axes}")
         if self.alpha != "auto_po2" and (least is not None or most is not None):
             raise self.fault("min_po2_exponent and max_po2_exponent need alpha='auto_po2'")
         start = 1.0 if self.auto or self.alpha is None else self.alpha
