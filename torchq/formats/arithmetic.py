@@ -1,7 +1,8 @@
 """The format of a product, of a sum of many and of a sum of two: exact, by types alone.
 
-These are the widths that hold every result whatever the values are (QTools' rules). The tighter ones that
-interval arithmetic finds on the actual weights belong to the lowering.
+These are QTools' rules: widths that hold every result whatever the values are, with the one exception that
+:func:`product` names. The tighter ones that interval arithmetic finds on the actual weights belong to the
+lowering.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ def product(a: FixedPoint, b: FixedPoint) -> FixedPoint:
     """The format of ``a * b`` for formats per tensor.
 
     As in QTools, signed times signed takes ``a.width + b.width - 1`` bits: the product of the two most
-    negative codes is left out, which the accumulator's head room covers.
+    negative codes, the only one that needs a bit more, is left out. The accumulator's head room covers it
+    where the number of terms is no power of two, or a bias is added; elsewhere who needs the exact type adds
+    a bit (``torchq.nn.types.holding``).
 
     Example:
         >>> str(product(FixedPoint(16, 7), FixedPoint(6, 1)))

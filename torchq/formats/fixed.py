@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -186,16 +187,18 @@ class FixedPoint:
     def code_min(self) -> Any:
         """The smallest integer code."""
         width = np.asarray(self.width)
-        low = -np.exp2(np.maximum(width - 1, 0).astype(np.float64))
+        bits = np.maximum(width - 1, 0).astype(np.float64)
+        low = -np.exp2(bits)
         if self.overflow is Overflow.SAT_SYM:
-            low = low + 1
+            low = low + np.exp2(np.maximum(bits - 53, 0))
         return _plain(np.where(np.asarray(self.signed) & (width > 0), low, 0.0))
 
     @property
     def code_max(self) -> Any:
-        """The largest integer code."""
+        """The largest integer code (above 53 bits the largest that a float64 holds)."""
         width = np.asarray(self.width)
-        top = np.exp2(np.maximum(width - np.asarray(self.signed), 0).astype(np.float64)) - 1
+        bits = np.maximum(width - np.asarray(self.signed), 0).astype(np.float64)
+        top = np.exp2(bits) - np.exp2(np.maximum(bits - 53, 0))
         return _plain(np.where(width > 0, top, 0.0))
 
     @property
@@ -221,9 +224,12 @@ class FixedPoint:
         return np.asarray(self.quantize_tensor(tensor).numpy())
 
     def quantize_tensor(self, x: Tensor) -> Tensor:
-        """As :meth:`quantize`, on a tensor of any float dtype; no gradient is defined here."""
+        """As :meth:`quantize`, on a tensor of any float dtype; no gradient is defined here.
+
+        An end of the range that the dtype cannot hold is moved to the next code that it can, inside.
+        """
         lsb, low, high = (
-            torch.as_tensor(np.asarray(v), dtype=x.dtype, device=x.device)
+            torch.as_tensor(_toward_zero(np.asarray(v), x.dtype), dtype=x.dtype, device=x.device)
             for v in (self.lsb, self.code_min, self.code_max)
         )
         code = round_to_integer(x / lsb, self.rounding)
@@ -268,6 +274,13 @@ def _whole(name: str, value: Any) -> Any:
     array = array.astype(np.int64)
     array.setflags(write=False)
     return array
+
+
+def _toward_zero(values: npt.NDArray[np.float64], dtype: torch.dtype) -> npt.NDArray[np.float64]:
+    """The nearest numbers of a float type that are not farther from zero."""
+    digits = 1 - round(math.log2(torch.finfo(dtype).eps))
+    mantissa, exponent = np.frexp(values)
+    return np.asarray(np.ldexp(np.trunc(np.ldexp(mantissa, digits)), exponent - digits))
 
 
 def _flag(value: Any) -> Any:

@@ -37,8 +37,9 @@ class Rounding(StrEnum):
 def round_to_integer(x: Tensor, rounding: Rounding = Rounding.RND_CONV) -> Tensor:
     """Round every element of ``x`` to an integer.
 
-    ``floor(x + 0.5)`` would be wrong just below a tie, where the sum itself is rounded; the ties are told
-    apart by ``x - floor(x)``, which is exact for every float.
+    ``floor(x + 0.5)`` would be wrong just below a tie, where the sum itself is rounded, and so would be the
+    distance of a small negative number to the integer below it. Magnitudes have neither problem: ``|x| -
+    floor(|x|)`` is exact for every float.
 
     Args:
         x: any shape, any float dtype.
@@ -52,7 +53,7 @@ def round_to_integer(x: Tensor, rounding: Rounding = Rounding.RND_CONV) -> Tenso
         >>> round_to_integer(x, Rounding.RND_CONV).tolist()
         [-2.0, -0.0, 0.0, 2.0]
         >>> round_to_integer(x, Rounding.RND).tolist()
-        [-1.0, 0.0, 1.0, 2.0]
+        [-1.0, -0.0, 1.0, 2.0]
     """
     if rounding is Rounding.RND_CONV:
         return torch.round(x)
@@ -60,14 +61,15 @@ def round_to_integer(x: Tensor, rounding: Rounding = Rounding.RND_CONV) -> Tenso
         return torch.floor(x)
     if rounding is Rounding.TRN_ZERO:
         return torch.trunc(x)
-    low = torch.floor(x)
-    rest = x - low
+    size = torch.abs(x)
+    low = torch.floor(size)
+    rest = size - low
     if rounding is Rounding.RND:
-        up = rest >= 0.5
-    elif rounding is Rounding.RND_MIN_INF:
-        up = rest > 0.5
-    elif rounding is Rounding.RND_INF:
         up = torch.where(x < 0, rest > 0.5, rest >= 0.5)
-    else:  # RND_ZERO
+    elif rounding is Rounding.RND_MIN_INF:
         up = torch.where(x < 0, rest >= 0.5, rest > 0.5)
-    return torch.where(up, low + 1, low)
+    elif rounding is Rounding.RND_INF:
+        up = rest >= 0.5
+    else:  # RND_ZERO
+        up = rest > 0.5
+    return torch.copysign(torch.where(up, low + 1, low), x)
