@@ -41,10 +41,17 @@ def run_recipe(
     """
     import torch
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(loaded.recipe.threads)
+    try:
+        return _run(loaded, Path(out), until, resume, show or Show())
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _run(loaded: LoadedRecipe, out: Path, until: str, resume: bool, show: Show) -> Path:
     from torchq.recipe.stages import firmware, learning, outcome, searching
 
-    show = show or Show()
-    torch.set_num_threads(loaded.recipe.threads)
     stages = {
         "data": learning.prepare_data,
         "float": learning.train_float,
@@ -65,7 +72,7 @@ def run_recipe(
         if until == STAGES[-1]:
             outcome.print_summary(loaded.recipe, run, show)
         outcome.require_agreement(run)
-    return Path(out)
+    return out
 
 
 def report_run(path: str | Path, show: Show | None = None) -> Path:

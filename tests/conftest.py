@@ -1,11 +1,19 @@
-"""Prints how many recorded calls were compared."""
+"""What every test stands on: one thread a process (sums depend on their number), and the golden counts."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported, and for the processes that tests start
+
+import torch
+
+torch.set_num_threads(1)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many recorded calls of QKeras were compared."""
     lines = [
         value
         for report in terminalreporter.getreports("passed")
