@@ -81,11 +81,11 @@ def test_all_places_are_named_at_once_and_dropouts_are_passed_by() -> None:
 @pytest.mark.parametrize(
     ("function", "start"),
     [
-        (lambda m, x: m.fc(x) + x, "add is not supported; supported: QActivation, QInput, QLinear, "),
+        (lambda m, x: m.fc(x) + x, "add is not supported; supported: QActivation, "),
         (lambda m, x: F.gelu(m.fc(x)), "gelu is not supported; "),
         (lambda m, x: m.fc(x).abs(), "abs_1 (abs) is not supported; "),
         (lambda m, x: F.dropout(m.fc(x), 0.5), "dropout is not supported; "),
-        (lambda m, x: m.conv(m.fc(x)), "conv (Conv1d) is not supported; "),
+        (lambda m, x: m.conv(m.fc(x)), "conv (Conv3d) is not supported; "),
         (
             lambda m, x: m.fc(x) * m.scale.weight,
             "scale.weight is read by forward itself; ",
@@ -103,7 +103,7 @@ def test_what_is_not_supported(function: Callable[..., Any], start: str) -> None
     model = Model(
         function,
         fc=linear(4, 4),
-        conv=nn.Conv1d(1, 1, 1),
+        conv=nn.Conv3d(1, 1, 1),
         scale=nn.Linear(4, 4),
         act=nn.ReLU(),
         softmax=nn.Softmax(-1),
