@@ -27,8 +27,15 @@ from hls_export.backends.layer_list import carriers, format_of, layer_list
 from hls_export.backends.limits import CAPABILITIES, refuse
 from hls_export.backends.names import cpp_names
 from hls_export.handover import write_interface
-from hls_export.hardware import Dense, HardwareGraph, Reshape
-from hls_export.passes import annotate, drop_identities, merge_quantizers, rounding_room
+from hls_export.hardware import Dense, HardwareGraph
+from hls_export.passes import (
+    annotate,
+    drop_identities,
+    flatten,
+    merge_quantizers,
+    quantize_first,
+    rounding_room,
+)
 from hls_export.report import FpgaReport
 from torchq.errors import BackendError
 from torchq.formats import FixedPoint, Overflow, Rounding
@@ -59,12 +66,14 @@ class Hls4mlBackend(Backend):
         """
         digest = graph.digest()
         check_target(out, digest)
-        prepared = rounding_room(annotate(merge_quantizers(drop_identities(graph))))
+        prepared = prepare(graph)
         refuse(self.key, prepared, settings)
         with new_folder(out, digest) as work:
             facts = _write(prepared, work, settings, self.name)
             facts |= {
                 "backend": self.key,
+                "input": {"name": graph.input, "shape": list(graph.input_shape)},
+                "output": {"name": graph.output, "shape": list(graph.output_shape)},
                 "model": {"name": graph.name, "digest": digest},
                 "settings": settings.to_dict(),
             }
@@ -75,6 +84,12 @@ class Hls4mlBackend(Backend):
     def open(self, path: Path) -> CsimProject:
         """A project that was written before; hls4ml is not needed."""
         return CsimProject(path)
+
+
+def prepare(graph: HardwareGraph) -> HardwareGraph:
+    """The graph as hls4ml gets it: no identities, no reshapes, no quantizers in a row, wide enough types."""
+    graph = flatten(quantize_first(drop_identities(graph)))
+    return rounding_room(annotate(merge_quantizers(graph)))
 
 
 def _write(graph: HardwareGraph, work: Path, settings: Settings, backend: str) -> dict[str, Any]:
@@ -105,8 +120,6 @@ def _write(graph: HardwareGraph, work: Path, settings: Settings, backend: str) -
     )
     return {
         "tools": {"hls4ml": version},
-        "input": readback.port(graph, graph.input, names),
-        "output": readback.port(graph, graph.output, names),
         "names": names,
         "trace": readback.traced(model, graph, names, carried),
         "constants": readback.constants(model, graph, names),
@@ -165,14 +178,11 @@ def _model(
 def _pin(model: Any, graph: HardwareGraph, names: dict[str, str], carried: dict[str, str]) -> None:
     """Set every type to that of our graph, and check that no layer was left out or put in."""
     present = {layer.name for layer in model.get_layers()}
-    needed = {names[name] for name in carried if not isinstance(graph.node(name), Reshape)}
-    known = {names[name] for name in carried}
-    if not needed <= present <= known:
-        odd = ", ".join(sorted((needed - present) | (present - known)))
+    needed = {names[name] for name in carried}
+    if needed != present:
+        odd = ", ".join(sorted(needed ^ present))
         raise BackendError(f"hls4ml left out or put in {odd}", hint="this is a defect; please report it")
     for name, made in carried.items():
-        if names[name] not in present:
-            continue
         layer = model.graph[names[name]]
         _set(layer.get_output_variable().type.precision, format_of(graph.node(made)))
         if isinstance(graph.node(name), Dense):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hls_export.hardware import Dense, HardwareGraph, Input, Node, Quantize, Relu, Reshape
+from hls_export.hardware import Dense, HardwareGraph, Input, Node, Quantize, Relu
 from torchq.errors import BackendError
 from torchq.formats import FixedPoint
 
@@ -56,11 +56,6 @@ def _layer_quantize(node: Quantize, name: str, inputs: list[str]) -> dict[str, A
 def _layer_relu(node: Relu, name: str, inputs: list[str]) -> dict[str, Any]:
     size = int(np.prod(node.shape))
     return {"class_name": "Activation", "name": name, "inputs": inputs, "activation": "relu", "n_in": size}
-
-
-@layer.register
-def _layer_reshape(node: Reshape, name: str, inputs: list[str]) -> dict[str, Any]:
-    return {"class_name": "Reshape", "name": name, "inputs": inputs, "target_shape": list(node.shape)}
 
 
 @layer.register

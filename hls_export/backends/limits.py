@@ -12,7 +12,7 @@ from torchq.formats import FixedPoint, Overflow, Rounding
 STRATEGIES = ("latency", "resource", "resource_unrolled")
 
 CAPABILITIES = Capabilities(
-    kinds=frozenset({"input", "quantize", "relu", "reshape", "dense", "identity"}),
+    kinds=frozenset({"input", "quantize", "relu", "dense"}),
     io_types=frozenset({"io_parallel", "io_stream"}),
     strategies=STRATEGIES,
     roundings=frozenset(Rounding),

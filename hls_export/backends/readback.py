@@ -62,12 +62,6 @@ def type_text(named: Any) -> str:
     return f"{kind}<{precision.width},{precision.integer},{rounding},{overflow}>"
 
 
-def port(graph: HardwareGraph, name: str, names: Names) -> dict[str, Any]:
-    """The graph's input or output."""
-    node = graph.node(name)
-    return {"name": name, "cpp": names[name], "shape": list(node.shape)}
-
-
 def traced(model: Any, graph: HardwareGraph, names: Names, carriers: Names) -> dict[str, dict[str, Any]]:
     """What the simulation can show: C++ name -> the node whose tensor it is, and its shape."""
     found = {}

@@ -41,7 +41,7 @@ class Emitter:
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._inputs: list[tuple[str, tuple[int, ...]]] = []
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._shapes: dict[str, tuple[int | str, ...]] = {}
 
     def input(self, name: str, shape: tuple[int, ...]) -> str:
         """The graph's input; the batch size stays free."""
@@ -64,6 +64,7 @@ class Emitter:
                 f"{name} has values that float32 cannot hold exactly", hint="give it at most 24 bits"
             )
         self._constants.append(numpy_helper.from_array(narrow, name))
+        self._shapes[name] = exact.shape
         return name
 
     def node(
@@ -77,14 +78,14 @@ class Emitter:
         domain: str = "",
         **attributes: Any,
     ) -> str:
-        """One operator; ``shape`` (without batch) is noted for viewers."""
+        """One operator; ``shape`` (without batch) is noted for viewers and for readers that ask for it."""
         from onnx import helper
 
         self._nodes.append(
             helper.make_node(kind, list(inputs), [output], name=name, domain=domain or None, **attributes)
         )
         if shape is not None:
-            self._shapes[output] = shape
+            self._shapes[output] = (BATCH, *shape)
         return output
 
     def quant(
@@ -119,7 +120,9 @@ class Emitter:
         """A constant on its grid, through a ``Quant`` that states the grid and changes nothing."""
         if not grid.holds(values).all():
             raise ExportError(f"{name} has values beside the grid of {grid}")
-        return self.quant(self.constant(name, values), grid, f"{name}.quant", f"{name}.quantized")
+        made = self.quant(self.constant(name, values), grid, f"{name}.quant", f"{name}.quantized")
+        self._shapes[made] = values.shape
+        return made
 
     def model(
         self, output: str, shape: tuple[int, ...], metadata: Mapping[str, str] | None = None
@@ -129,14 +132,14 @@ class Emitter:
 
         from torchq._version import __version__
 
-        def value(name: str, dims: tuple[int, ...]) -> Any:
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH, *dims])
+        def value(name: str, dims: tuple[int | str, ...]) -> Any:
+            return helper.make_tensor_value_info(name, TensorProto.FLOAT, dims)
 
         graph = helper.make_graph(
             self._nodes,
             self.name,
-            [value(name, dims) for name, dims in self._inputs],
-            [value(output, shape)],
+            [value(name, (BATCH, *dims)) for name, dims in self._inputs],
+            [value(output, (BATCH, *shape))],
             initializer=self._constants,
             value_info=[value(name, dims) for name, dims in self._shapes.items() if name != output],
         )

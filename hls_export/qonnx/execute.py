@@ -98,7 +98,7 @@ def _widen(tensor: onnx.TensorProto) -> None:
 
 @cache
 def _operators() -> tuple[Any, ...]:
-    """QONNX's operators as onnx's evaluator wants them: one class for each name and domain."""
+    """Our operators as onnx's evaluator wants them: one class for each name and domain."""
     from onnx.reference.op_run import OpRun
 
     def run_quant(self: Any, x: Any, scale: Any, zeropt: Any, bits: Any, **attributes: Any) -> tuple[Any]:
@@ -114,9 +114,12 @@ def _operators() -> tuple[Any, ...]:
     def run_bipolar(self: Any, x: Any, scale: Any) -> tuple[Any]:  # noqa: ARG001
         return (operators.bipolar(x, scale),)
 
+    def run_batch_norm(self: Any, *inputs: Any, epsilon: Any = None, **_: Any) -> tuple[Any]:
+        return (operators.batch_norm(*inputs, getattr(self, "epsilon", 1e-5) if epsilon is None else epsilon),)
+
     runs = {"Quant": run_quant, "IntQuant": run_quant, "BipolarQuant": run_bipolar}
+    quants = [(domain, name, run) for domain in DOMAINS for name, run in runs.items()]
     return tuple(
         type(name, (OpRun,), {"op_domain": domain, "_run": run})
-        for domain in DOMAINS
-        for name, run in runs.items()
+        for domain, name, run in [*quants, ("", "BatchNormalization", run_batch_norm)]
     )

@@ -43,6 +43,18 @@ def bipolar(x: Values, scale: Values) -> Values:
     return np.asarray(np.where(x >= 0.0, 1.0, -1.0) * scale)
 
 
+def batch_norm(
+    x: Values, scale: Values, shift: Values, mean: Values, variance: Values, epsilon: float
+) -> Values:
+    """``BatchNormalization`` of inference, channels on axis 1.
+
+    onnx's own evaluator uses the statistics of the batch for opsets 9 to 13.
+    """
+    shape = (-1, *(1,) * (x.ndim - 2))
+    scale, shift, mean, variance = (v.reshape(shape) for v in (scale, shift, mean, variance))
+    return np.asarray(scale * (x - mean) / np.sqrt(variance + epsilon) + shift)
+
+
 def round_code(code: Values, mode: str) -> Values:
     """The rounding modes of QONNX by name.
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from hls_export.hardware import Dense, HardwareGraph, Identity, Input, Node, Quantize, Relu, Reshape
 from hls_export.passes.bounds import annotate
 from hls_export.passes.drop_identities import drop_identities
+from hls_export.passes.quantize_first import quantize_first
 from hls_export.qonnx.batch_norm import fold_batch_norm
 from hls_export.qonnx.constants import Constant, fold
 from hls_export.qonnx.load import STANDARD, OnnxFile, Op, load
@@ -110,7 +111,7 @@ class _Reader:
         nodes = tuple(node for node in self.nodes.values() if node.name in alive)
         name = self.file.path.name.split(".")[0]
         graph = HardwareGraph(nodes, self.made[self.file.input], output, name, self.file.metadata)
-        graph = drop_identities(graph)
+        graph = quantize_first(drop_identities(graph))
         _refuse_unquantized(graph)
         return annotate(graph)
 
@@ -196,6 +197,8 @@ def _batch_norm(reader: _Reader, op: Op) -> None:
     source = reader.source(op)
     if not isinstance(source, Dense) or not reader.alone(source):
         raise ExportError(f"{op} stands behind {source.name}, and can be folded into a matrix product only")
+    if op.attributes.get("training_mode", 0):
+        raise ExportError(f"{op} is in training mode", hint="export the model in evaluation mode")
     names = ("scale", "bias", "mean", "variance")
     statistics = [reader.constant(op, i + 1, name).values for i, name in enumerate(names)]
     epsilon = float(op.attributes.get("epsilon", 1e-5))

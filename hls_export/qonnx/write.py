@@ -84,8 +84,8 @@ def export(
     """Write a quantized model as a QONNX file and prove that the file computes what torch computes.
 
     Layers keep their names: ``fc1`` is a ``MatMul`` called ``fc1``, the ``Add`` of its bias is ``fc1.bias``,
-    and the tensor that leaves the layer is called ``fc1``. The batch size is free. The file is written once the
-    two agree in every value, in float64, on ``check`` and on 512 adversarial vectors.
+    and the tensor that leaves the layer is called ``fc1``. The batch size is free. The file is written once
+    the two agree in every value, in float64, on ``check`` and on 512 adversarial vectors.
 
     Args:
         model: made of torchq's layers, as :func:`torchq.convert.quantize` makes it; it stays as it is.
