@@ -117,7 +117,7 @@ def _convert(
             made = layer.from_float(modules, texts, **(options if others and options else {}))
     except TorchqError as fault:
         raise GraphError(f"{' and '.join(s.name for s in steps)}: {fault.message}", fault.hint) from fault
-    result.set_submodule(first.name, _beside(found, made))
+    result.set_submodule(str(first.target), _beside(found, made))
     for step in others:
         leave_out(result, step)
 

@@ -33,7 +33,7 @@ def left_float(model: nn.Module) -> dict[str, str]:
         reasons[found.input] = "no quantizer"
     for step in found.steps:
         module = step.module
-        quantized[step.name] = quantized[step.source]
+        quantized[step.name] = all(quantized[source] for source in step.sources)
         if isinstance(module, QLayer):
             reasons |= {f"{step.name}.{slot}": "no quantizer" for slot in module.missing_slots()}
             quantized[step.name] = module.makes_grid

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from torchq.errors import SchemeError
 from torchq.graph import Step, Symbolic
+from torchq.nn import QActivation
 
 
 def resize(found: Symbolic, units: Mapping[str, int]) -> None:
@@ -45,6 +46,11 @@ def _resize(found: Symbolic, step: Step, count: int) -> None:
         )
     if count == has:
         return
+    if found.calls(step) > 1:
+        raise SchemeError(
+            f"units: {step.name} is called {found.calls(step)} times",
+            hint="give each place a layer of its own",
+        )
     norms, readers = _downstream(found, step)
     keep = torch.topk(_importance(layer, norms, readers), count, sorted=False).indices.sort().values
     _keep_outputs(layer, keep)
@@ -68,6 +74,7 @@ def _downstream(found: Symbolic, step: Step) -> tuple[list[nn.BatchNorm1d], list
             )
         for reader in found.readers(name):
             module = reader.module
+            _check_single(found, step, reader)
             if type(module) is nn.Linear:
                 readers.append(module)
                 continue
@@ -80,6 +87,25 @@ def _downstream(found: Symbolic, step: Step) -> tuple[list[nn.BatchNorm1d], list
                 norms.append(module)
             names.append(reader.name)
     return norms, readers
+
+
+def _check_single(found: Symbolic, step: Step, reader: Step) -> None:
+    """Refuse a reader that other neurons come to as well, or whose weights do not follow neuron by neuron."""
+    module, passive = reader.module, reader.passive
+    if isinstance(module, nn.Linear) and found.calls(reader) > 1:
+        raise SchemeError(
+            f"units: {reader.name}, which reads {step.name}, is called {found.calls(reader)} times",
+            hint="give each place a layer of its own",
+        )
+    single = isinstance(module, nn.Linear | nn.BatchNorm1d) or (
+        (passive is not None and not passive.moves) or isinstance(module, QActivation)
+    )
+    if not single and not isinstance(module, nn.Flatten):
+        what = type(module).__name__ if module is not None else str(reader.name)
+        raise SchemeError(
+            f"units: {step.name} is read by {reader.name} ({what}), which cannot follow",
+            hint="keep all neurons of it",
+        )
 
 
 def _importance(layer: nn.Linear, norms: list[nn.BatchNorm1d], readers: list[nn.Linear]) -> Tensor:

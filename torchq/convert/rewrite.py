@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import fx, nn
 
 from torchq.graph import Step, Symbolic
+from torchq.graph.steps import constants
 from torchq.nn import QLayer
 from torchq.nn.registry import is_float_layer, replacement
 
@@ -13,22 +14,29 @@ Chain = tuple[list[Step], type[QLayer]]
 
 
 def functions_to_modules(result: fx.GraphModule, found: Symbolic) -> None:
-    """Turn functions that a layer stands for (``F.relu``) into modules of the call's name.
+    """Turn functions that a layer stands for (``F.relu``, ``+``) into modules of the call's name.
 
-    A quantizer needs a place to live in, and a function call has none.
+    A quantizer needs a place to live in, and a function call has none. A call of ``F.dropout`` becomes a
+    module too, which follows the mode of the model.
     """
     for step in found.steps:
-        if step.module is None and step.passive is not None and step.passive.module is not None:
-            put_before(result, step.node, step.name, step.passive.module())
+        if step.target is not None:
+            continue
+        if step.module is not None:
+            put_before(result, step.node, step.name, step.module)
+        elif step.passive is not None and step.passive.module is not None:
+            args, kwargs = constants(step.node)
+            put_before(result, step.node, step.name, step.passive.module(*args, **kwargs))
 
 
 def put_before(result: fx.GraphModule, node: fx.Node, name: str, module: nn.Module) -> None:
-    """Replace a call by one of ``module``, which becomes the submodule ``name``."""
-    (source,) = node.all_input_nodes
+    """Replace a call by one of ``module``, which becomes the submodule ``name`` and gets tensors alone."""
+    sources: list[fx.Node] = []
+    fx.map_arg((node.args, dict(node.kwargs)), sources.append)
     name = free_name(result, name)
     result.add_submodule(name, module)
     with result.graph.inserting_before(node):
-        call = result.graph.call_module(name, (source,))
+        call = result.graph.call_module(name, tuple(sources))
     node.replace_all_uses_with(call)
     result.graph.erase_node(node)
 
@@ -48,7 +56,7 @@ def leave_out(result: fx.GraphModule, step: Step) -> None:
     (source,) = step.node.all_input_nodes
     step.node.replace_all_uses_with(source)
     step.node.graph.erase_node(step.node)
-    result.delete_submodule(step.name)
+    result.delete_submodule(str(step.target))
 
 
 def free_name(result: nn.Module, name: str) -> str:
@@ -59,16 +67,20 @@ def free_name(result: nn.Module, name: str) -> str:
 
 
 def chains(found: Symbolic) -> list[Chain]:
-    """The float modules, alone or several in a row, that quantized layers stand for; long rows first."""
+    """The float modules, alone or several in a row, that quantized layers stand for; long rows first.
+
+    A module that is called several times is there once, and alone.
+    """
     matched: list[Chain] = []
     taken: set[str] = set()
+    done: set[int] = set()
     for step in found.steps:
-        if step.name in taken:
+        if step.name in taken or id(step.module) in done:
             continue
         longest: Chain | None = None
         row: list[Step] = []
         following: Step | None = step
-        while following is not None and is_float(following):
+        while following is not None and is_float(following) and (not row or _alone(found, row, following)):
             row.append(following)
             layer = replacement([module_of(s) for s in row])
             longest = longest if layer is None else (list(row), layer)
@@ -76,7 +88,13 @@ def chains(found: Symbolic) -> list[Chain]:
         if longest is not None:
             matched.append(longest)
             taken |= {s.name for s in longest[0]}
+            done |= {id(s.module) for s in longest[0]}
     return matched
+
+
+def _alone(found: Symbolic, row: list[Step], step: Step) -> bool:
+    """Whether a step can be folded into those before it: it reads these alone, and all are called once."""
+    return len(step.sources) == 1 and all(found.calls(s) == 1 for s in (*row, step))
 
 
 def _only_reader(found: Symbolic, step: Step) -> Step | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from torch import Tensor, nn
+from torch import nn
 
 from torchq.advice import advice
 from torchq.errors import GraphError
 from torchq.formats import Format
+from torchq.graph.steps import Step
 from torchq.workload import TensorSpec
 
 
@@ -21,14 +21,16 @@ class Node:
     Args:
         name: the module's name in the model (``"fc1"``, ``"block.fc1"``), or the name that tracing gave to a
             function's call.
-        kind: ``"input"``, ``"quantize"``, ``"linear"``, ``"relu"``, ``"identity"`` (dropout, flatten) or
-            ``"softmax"``.
-        inputs: the names of the nodes that it reads.
-        shape: of what leaves it, without the batch axis.
+        kind: ``"input"``, ``"quantize"``, ``"linear"``, ``"relu"``, ``"identity"`` (dropout), ``"reshape"``
+            (the values in their order), ``"transpose"`` (in another order, or some of them), ``"item"`` (one
+            tensor of a tuple), ``"softmax"``, or what a layer says of itself.
+        inputs: the names of the nodes that it reads, in the order of its arguments.
+        shape: of what leaves it, without the batch axis; of the first tensor where it is a tuple.
         format: of what leaves it; None for the input, after a softmax, and where no grid holds it.
-        module: what computes it; None for the input and for functions.
-        function: what computes it where there is no module.
+        module: what computes it; None for the input and for functions. One module may stand in many nodes.
+        step: how it is computed; None for the input.
         quantized: whether what leaves it was made by a quantizer (perhaps with a relu after it).
+        batch_axis: the axis of the whole tensor that counts the samples.
     """
 
     name: str
@@ -37,8 +39,9 @@ class Node:
     shape: tuple[int, ...]
     format: Format | None
     module: nn.Module | None = None
-    function: Callable[[Tensor], Tensor] | None = None
+    step: Step | None = None
     quantized: bool = False
+    batch_axis: int = 0
 
     @property
     def spec(self) -> TensorSpec:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from torchq.errors import GraphError
+from torchq.formats import FixedPoint
 from torchq.graph.model import Graph, Node
+from torchq.graph.steps import Step
 from torchq.nn import QLayer
 from torchq.workload import Workload
+
+WIRES = ("input", "identity", "reshape", "transpose", "item")
+"""Kinds of nodes that do no work."""
 
 EXACT_BITS = 53
 """Float64 holds every integer of this many bits."""
@@ -23,10 +31,11 @@ def evaluate(graph: Graph, x: Tensor) -> dict[str, Tensor]:
 
     Args:
         graph: from :func:`~torchq.graph.trace`.
-        x: a batch ``[n, ...]`` of floats; its dtype is that of the computation.
+        x: a batch ``[n, ...]`` of floats, and its dtype is that of the computation; or of whole numbers for
+            a model that starts with an embedding, which is computed in float64.
 
     Returns:
-        Tensors ``[n, ...]`` by node name, the input included.
+        Tensors ``[n, ...]`` by node name, the input included; tuples where a layer returns one.
 
     Raises:
         GraphError: the samples have another shape than the graph's, or ``x`` is in float64 and a sum is so
@@ -43,29 +52,33 @@ def evaluate(graph: Graph, x: Tensor) -> dict[str, Tensor]:
     first = graph.node(graph.input)
     if tuple(x.shape[1:]) != first.shape:
         raise GraphError(f"{first.name} has samples of shape {first.shape}, got {tuple(x.shape[1:])}")
-    if x.dtype == torch.float64:
+    dtype = x.dtype if x.is_floating_point() else torch.float64
+    if dtype == torch.float64:
         _check_exact(graph)
-    values: dict[str, Tensor] = {}
+    values: dict[str, Any] = {}
     with torch.no_grad():
         for node in graph.nodes:
-            values[node.name] = x if node.kind == "input" else _computed(node, values[node.inputs[0]])
+            values[node.name] = x if node.step is None else _computed(node, node.step, values, len(x), dtype)
     return values
 
 
-def _computed(node: Node, value: Tensor) -> Tensor:
+def _computed(node: Node, step: Step, values: Mapping[str, Any], batch: int, dtype: torch.dtype) -> Any:
+    given = [values[name] for name in node.inputs]
+    given = [value.clone() if isinstance(value, Tensor) else value for value in given]
     if node.module is None:
-        assert node.function is not None  # noqa: S101 - told to the type checker
-        return node.function(value)
-    module = copy.deepcopy(node.module).to(device=value.device, dtype=value.dtype).eval()
-    result: Tensor = module(value.clone())  # a clone, since a relu may be in place
-    return result
+        return step.compute(None, given, batch)
+    like = next((value for value in given if isinstance(value, Tensor)), None)
+    module = copy.deepcopy(node.module).to(device=None if like is None else like.device, dtype=dtype).eval()
+    return step.compute(module, given, batch)  # of clones, since a relu may be in place
 
 
 def _check_exact(graph: Graph) -> None:
     for node in graph.nodes:
-        if node.format is not None and node.format.width > EXACT_BITS:
+        format = node.format
+        width = int(np.max(format.width)) if isinstance(format, FixedPoint) else 0
+        if width > EXACT_BITS:
             raise GraphError(
-                f"{node.name} needs {node.format.width} bits, and float64 is exact up to {EXACT_BITS}",
+                f"{node.name} needs {width} bits, and float64 is exact up to {EXACT_BITS}",
                 hint="use narrower weights or activations",
             )
 
@@ -78,7 +91,7 @@ def workloads(graph: Graph) -> tuple[Workload, ...]:
     """
     found = []
     for node in graph.nodes:
-        if node.kind in ("input", "identity"):
+        if node.kind in WIRES:
             continue
         inputs = tuple(graph.node(name).spec for name in node.inputs)
         if isinstance(node.module, QLayer):

@@ -1,16 +1,40 @@
-"""The shape of every tensor in a model, found by computing one sample."""
+"""The shape of every tensor in a model, found by computing a few samples."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from torchq.errors import GraphError
+from torchq.graph.calls import check_samples_apart
+from torchq.graph.moves import Indices, origins
 from torchq.graph.steps import Step, Symbolic
 from torchq.nn import QLayer
+from torchq.nn.registry import passive_module
+
+Sized = dict[str, "Size"]
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is known of the value that leaves a step.
+
+    Args:
+        shape: of one sample, without the batch axis; that of the first tensor if it is a tuple.
+        axis: the axis of the whole tensor that counts the samples.
+        is_tuple: whether it is a tuple of tensors.
+        indices: where its values come from, if the step only moves them.
+    """
+
+    shape: tuple[int, ...]
+    axis: int = 0
+    is_tuple: bool = False
+    indices: Indices | None = None
 
 
 def sample_shape(found: Symbolic, example: Tensor | tuple[int, ...] | None) -> tuple[int, ...]:
@@ -19,7 +43,7 @@ def sample_shape(found: Symbolic, example: Tensor | tuple[int, ...] | None) -> t
     Args:
         found: the traced model.
         example: a batch ``[n, ...]``, the shape of one sample, or None: the shape follows from the first
-            linear layer then.
+            linear layer then, if nothing before it changes shapes.
 
     Raises:
         GraphError: the example has no batch axis, or there is none and no linear layer tells.
@@ -39,61 +63,111 @@ def sample_shape(found: Symbolic, example: Tensor | tuple[int, ...] | None) -> t
             features = getattr(step.module, "in_features", None)
             if isinstance(features, int):
                 return (features,)
-            names.append(step.name)
+            if _keeps_flat(step):
+                names.append(step.name)
     raise GraphError("the shape of the input does not follow from the model", hint="give an example")
 
 
-def shapes(found: Symbolic, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """The shape of one sample after every step.
+def _keeps_flat(step: Step) -> bool:
+    if isinstance(step.module, QLayer):
+        return not step.module.needs_grid
+    if step.passive is not None and step.passive.moves:
+        return isinstance(step.module, nn.Flatten) or step.node.target in (torch.flatten, "flatten")
+    return step.passive is not None or isinstance(step.module, nn.BatchNorm1d)
+
+
+def shapes(found: Symbolic, shape: tuple[int, ...]) -> Sized:
+    """The shape of one sample after every step, and where the batch axis is.
 
     Args:
         found: the traced model; it stays as it is.
         shape: of one sample that the model reads.
 
     Returns:
-        Shapes without the batch axis by step name, the input's included.
+        Sizes by step name, the input's included.
 
     Raises:
-        GraphError: a step cannot read what the step before it writes.
+        GraphError: a step cannot read what the step before it writes, or mixes samples.
     """
-    values = {found.input: torch.zeros(1, *shape, dtype=_dtype(found.root), device=_device(found.root))}
+    dtype = torch.long if reads_integers(found) else _dtype(found.root)
+    device = _device(found.root)
+    values: dict[str, tuple[Any, Any]] = {
+        found.input: (
+            torch.zeros(2, *shape, dtype=dtype, device=device),
+            torch.zeros(3, *shape, dtype=dtype, device=device),
+        )
+    }
+    sizes: Sized = {found.input: Size(shape)}
     for step in found.steps:
-        value = values[step.source]
-        size = tuple(value.shape[1:])
-        if isinstance(step.module, QLayer):
-            refusal = step.module.refusal(size)
-            if refusal is not None:
-                raise GraphError(f"{step.name} {refusal} from {step.source}")
-        try:
-            with torch.no_grad():
-                values[step.name] = _called(step, value)
-        except (RuntimeError, ValueError, IndexError, TypeError) as fault:
-            reason = str(fault).splitlines()[0]
+        _check_refusal(step, sizes)
+        two, three = (
+            _called(step, [values[source][i] for source in step.sources], batch, sizes)
+            for i, batch in enumerate((2, 3))
+        )
+        values[step.name] = two, three
+        first = (_first(two), _first(three))
+        axis = check_samples_apart(step.name, *first)
+        size = tuple(length for i, length in enumerate(first[0].shape) if i != axis)
+        sizes[step.name] = Size(size, axis, not isinstance(two, Tensor), _indices(step, sizes, axis))
+        if axis != 0 and step.name in found.measured:
+            raise GraphError(f"forward takes axis 0 of {step.name} for the batch, which is axis {axis}")
+    return sizes
+
+
+def reads_integers(found: Symbolic) -> bool:
+    """Whether the model's input is whole numbers: an embedding reads it."""
+    names = [found.input]
+    for name in names:
+        for step in found.readers(name):
+            module = step.module
+            if isinstance(module, nn.Embedding) or getattr(module, "reads_integers", False):
+                return True
+            if step.passive is not None and (step.passive.moves or step.passive.kind == "identity"):
+                names.append(step.name)
+    return False
+
+
+def _check_refusal(step: Step, sizes: Mapping[str, Size]) -> None:
+    module = step.module
+    if not isinstance(module, QLayer):
+        return
+    read = [sizes[source] for source in step.sources]
+    refusal = module.refusal_of([size.shape for size in read])
+    if refusal is not None:
+        raise GraphError(f"{step.name} {refusal} from {' and '.join(step.sources)}")
+    for source, size in zip(step.sources, read, strict=True):
+        if size.axis != module.batch_axis and len(size.shape) > 0:
             raise GraphError(
-                f"{step.name} cannot read samples of shape {size} from {step.source}: {reason}"
-            ) from fault
-    return {name: tuple(value.shape[1:]) for name, value in values.items()}
+                f"{step.name} reads the samples along axis {module.batch_axis}, "
+                f"and {source} has them along axis {size.axis}"
+            )
 
 
-def _called(step: Step, value: Tensor) -> Tensor:
-    """What a step makes of a tensor, in evaluation mode, leaving the model as it is."""
-    node = step.node
-    (given,) = node.all_input_nodes
+def _called(step: Step, values: list[Any], batch: int, sizes: Mapping[str, Size]) -> Any:
+    """What a step makes of its tensors, in evaluation mode, leaving the model as it is."""
+    given = [value.clone() if isinstance(value, Tensor) else value for value in values]
+    try:
+        with torch.no_grad():
+            return step.compute(copy.deepcopy(step.module).eval() if step.module else None, given, batch)
+    except (RuntimeError, ValueError, IndexError, TypeError) as fault:
+        reason = str(fault).splitlines()[0]
+        read = " and ".join(f"{sizes[source].shape} from {source}" for source in step.sources)
+        raise GraphError(f"{step.name} cannot read samples of shape {read}: {reason}") from fault
 
-    def put(argument: Any) -> Any:
-        return value.clone() if argument is given else argument
 
-    args, kwargs = fx.map_arg(node.args, put), fx.map_arg(node.kwargs, put)
-    result: Tensor
-    if step.module is not None:
-        result = copy.deepcopy(step.module).eval()(*args, **kwargs)
-    elif node.op == "call_method":
-        owner, *rest = args
-        result = getattr(owner, str(node.target))(*rest, **kwargs)
-    else:
-        assert callable(node.target)  # noqa: S101 - told to the type checker
-        result = node.target(*args, **kwargs)
-    return result
+def _indices(step: Step, sizes: Mapping[str, Size], axis: int) -> Indices | None:
+    passive = step.passive if step.module is None else passive_module(step.module)
+    source = sizes[step.source]
+    if passive is None or not passive.moves or source.is_tuple:
+        return None
+    return origins(step.name, lambda x: step.compute(step.module, [x], 3), source.shape, source.axis, axis)
+
+
+def _first(value: Any) -> Tensor:
+    """The tensor, or the first one of a (nested) tuple."""
+    while not isinstance(value, Tensor):
+        value = value[0]
+    return value
 
 
 def _dtype(model: nn.Module) -> torch.dtype:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import fx, nn
 
-from torchq.errors import GraphError
+from torchq.errors import GraphError, TorchqError
+from torchq.graph.calls import BatchSize, Call, batch_sizes, is_shape, read_call
 from torchq.nn.registry import (
     Passive,
-    is_float_layer,
+    function_of,
     is_known,
     passive_function,
     passive_module,
@@ -23,18 +25,40 @@ class Step:
     """One call in a model.
 
     Args:
-        name: the module's name in the model, or the name that tracing gave to a function's call.
-        source: the name of the step (or of the input) that it reads.
-        module: the module that is called, if it is one.
+        name: the module's name in the model, or the name that tracing gave to a function's call. A module
+            that is called again has ``_1``, ``_2``, ... behind its name.
+        sources: the names of the steps (or of the input) that it reads, in the order of its arguments.
+        module: the module that is called, or that stands in for the function.
         passive: what it is if it has no quantizer: relu, dropout, ...
         node: the call in the ``torch.fx`` graph.
+        call: how it is computed.
+        target: the name of the module in the model; None for functions.
     """
 
     name: str
-    source: str
+    sources: tuple[str, ...]
     module: nn.Module | None
     passive: Passive | None
     node: fx.Node
+    call: Call
+    target: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The first step that it reads."""
+        return self.sources[0]
+
+    def compute(self, module: nn.Module | None, values: Sequence[Any], batch: int) -> Any:
+        """What it makes of the values that it reads.
+
+        Args:
+            module: its module, or a copy of it.
+            values: one for each of :attr:`sources`.
+            batch: the number of samples.
+        """
+        if module is None and self.passive is not None and not self.passive.moves:
+            return self.passive.apply(values[0])
+        return self.call(module, values, batch)
 
 
 @dataclass(frozen=True)
@@ -45,8 +69,9 @@ class Symbolic:
         root: the model.
         graph: its calls.
         input: the name of its input.
-        steps: the calls, each after the one that it reads.
+        steps: the calls, each after those that it reads.
         output: the name of the step whose result the model returns.
+        measured: the steps whose first axis the model takes for the number of samples (``x.size(0)``).
     """
 
     root: nn.Module
@@ -54,14 +79,19 @@ class Symbolic:
     input: str
     steps: tuple[Step, ...]
     output: str
+    measured: tuple[str, ...] = ()
 
     def readers(self, name: str) -> tuple[Step, ...]:
         """The steps that read what this step (or the input) writes."""
-        return tuple(step for step in self.steps if step.source == name)
+        return tuple(step for step in self.steps if name in step.sources)
 
     def step(self, name: str) -> Step | None:
         """The step of this name; None for the input."""
         return next((step for step in self.steps if step.name == name), None)
+
+    def calls(self, step: Step) -> int:
+        """How often the step's module is called."""
+        return sum(other.module is step.module for other in self.steps)
 
 
 def read_steps(root: nn.Module, graph: fx.Graph) -> Symbolic:
@@ -79,29 +109,44 @@ def read_steps(root: nn.Module, graph: fx.Graph) -> Symbolic:
     if not isinstance(result, fx.Node):
         raise GraphError(f"{title} must return one tensor, got a {type(result).__name__}")
     names = _names(graph, placeholders[0])
+    sizes = batch_sizes(graph)
+    measured: list[str] = []
     problems: list[str] = []
     steps: list[Step] = []
     for node in graph.nodes:
-        if node.op not in ("placeholder", "output"):
-            fault = _fault(root, node, names[node])
-            problems += [fault] if fault else []
-            steps += [] if fault else [_step(root, node, names)]
-    problems += [*_repeated(steps), *_misplaced(steps, names[result])]
+        if node.op in ("placeholder", "output"):
+            continue
+        if node in sizes or (is_shape(node) and all(user in sizes for user in node.users)):
+            measured += [names[source] for source in node.all_input_nodes if not is_shape(source)]
+            continue
+        made = _step(root, node, names, sizes)
+        if isinstance(made, str):
+            problems.append(made)
+        else:
+            steps.append(made)
+    problems += _misplaced(steps, names[result])
     if problems:
         hint = f"supported: {supported()}" if any("not supported" in text for text in problems) else None
         raise GraphError("\n".join(problems), hint)
-    return Symbolic(root, graph, names[placeholders[0]], tuple(steps), names[result])
+    return Symbolic(root, graph, names[placeholders[0]], tuple(steps), names[result], tuple(measured))
 
 
 def _names(graph: fx.Graph, placeholder: fx.Node) -> dict[fx.Node, str]:
     """Modules keep their names; the input's name gives way where another call has it."""
+    modules = {str(node.target) for node in graph.nodes if node.op == "call_module"}
+    taken = set(modules)
+    first: set[str] = set()
     names: dict[fx.Node, str] = {}
-    calls: Counter[str] = Counter()
     for node in graph.nodes:
-        name = str(node.target) if node.op in ("call_module", "placeholder") else node.name
-        if node.op == "call_module":
-            calls[name] += 1
-            name = name if calls[name] == 1 else f"{name}_{calls[name]}"
+        if node is placeholder or node.op == "output":
+            names[node] = str(node.target)
+            continue
+        name = str(node.target) if node.op == "call_module" else node.name
+        if node.op == "call_module" and name not in first:
+            first.add(name)
+        else:
+            name = _free(name, taken)
+        taken.add(name)
         names[node] = name
     taken = {name for node, name in names.items() if node is not placeholder}
     while names[placeholder] in taken:
@@ -109,44 +154,65 @@ def _names(graph: fx.Graph, placeholder: fx.Node) -> dict[fx.Node, str]:
     return names
 
 
-def _step(root: nn.Module, node: fx.Node, names: dict[fx.Node, str]) -> Step:
-    module = root.get_submodule(str(node.target)) if node.op == "call_module" else None
-    passive = passive_function(node.target) if module is None else passive_module(module)
-    (source,) = node.all_input_nodes
-    return Step(names[node], names[source], module, passive, node)
+def _free(name: str, taken: set[str]) -> str:
+    """``name`` itself, or with the first free number behind it."""
+    number, free = 0, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
 
 
-def _fault(root: nn.Module, node: fx.Node, name: str) -> str | None:
-    """Why a call cannot stay in a model, or None."""
+def _step(
+    root: nn.Module, node: fx.Node, names: dict[fx.Node, str], sizes: dict[fx.Node, BatchSize]
+) -> Step | str:
+    """The step that a call is, or why it cannot stay in a model."""
     if node.op == "get_attr":
         return f"{node.target} is read by forward itself; only layers may have parameters"
+    name, target = names[node], node.target
+    module: nn.Module | None = None
+    stands_in = False
     if node.op == "call_module":
-        module = root.get_submodule(str(node.target))
-        what, known = type(module).__name__, is_known(module)
+        module = root.get_submodule(str(target))
+        what, passive = type(module).__name__, passive_module(module)
+        known = is_known(module)
     else:
-        target = node.target
         what = target if isinstance(target, str) else getattr(target, "__name__", str(target))
-        known = passive_function(target) is not None
+        passive = passive_function(target)
+        known = passive is not None
     title = name if what == name else f"{name} ({what})"
+    if (node.op == "call_method" and target == "size") or target is getattr:
+        return f"{title} asks for a length that is not the batch's; write the number"
+    if not known and node.op != "call_module":
+        function = function_of(target)
+        if function is not None:
+            args, kwargs = constants(node)
+            try:
+                module = function.module(*args, **kwargs)
+            except (TypeError, TorchqError) as fault:
+                return f"{title} is not supported with these arguments: {fault}"
+            stands_in = known = True
     if not known:
         return f"{title} is not supported"
-    if len(node.all_input_nodes) != 1:
-        return f"{title} must read exactly one tensor, got {len(node.all_input_nodes)}"
-    return None
+    call, sources = read_call(node, sizes, as_module=stands_in)
+    if not sources:
+        return f"{title} must read a tensor"
+    if passive is not None and len(sources) != 1:
+        return f"{title} must read exactly one tensor, got {len(sources)}"
+    read = tuple(names[source] for source in sources)
+    return Step(name, read, module, passive, node, call, str(target) if node.op == "call_module" else None)
 
 
-def _repeated(steps: list[Step]) -> list[str]:
-    """Modules that have numbers or a quantizer, or will have one, and are called more than once."""
-    places: dict[int, list[Step]] = {}
-    for step in steps:
-        if step.module is not None and (step.passive is None or is_float_layer(step.module)):
-            places.setdefault(id(step.module), []).append(step)
-    return [
-        f"{uses[0].name} is called {len(uses)} times; "
-        f"give each place a {type(uses[0].module).__name__} of its own"
-        for uses in places.values()
-        if len(uses) > 1
-    ]
+def constants(node: fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call that hold no tensor."""
+    args = tuple(a for a in node.args if not _holds_node(a))
+    return args, {key: value for key, value in node.kwargs.items() if not _holds_node(value)}
+
+
+def _holds_node(argument: Any) -> bool:
+    found: list[fx.Node] = []
+    fx.map_arg(argument, found.append)
+    return bool(found)
 
 
 def _misplaced(steps: list[Step], output: str) -> list[str]:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from torch import Tensor, nn
 
 from torchq.errors import GraphError
+from torchq.formats import Format
 from torchq.graph.model import Graph, Node
-from torchq.graph.shapes import sample_shape, shapes
-from torchq.graph.steps import Step
+from torchq.graph.moves import moved_format, order_is_kept
+from torchq.graph.shapes import Size, sample_shape, shapes
+from torchq.graph.steps import Step, Symbolic
 from torchq.graph.symbolic import symbolic
 from torchq.nn import LAYERS, QLayer
+from torchq.nn.registry import Passive
 
 
 def trace(model: nn.Module, example: Tensor | tuple[int, ...] | None = None) -> Graph:
     """The graph of a quantized model.
 
-    A format comes from walking back to the quantizer that made the tensor. A linear layer without output
-    quantizer leaves its exact sum; only an activation may read that.
+    A format comes from walking back to the quantizer that made the tensor. A layer without output
+    quantizer leaves its exact sums; only an activation may read those. Formats per channel or element follow
+    their values through reshapes and transposes.
 
     Args:
         model: one input, one output, made of torchq's layers; see :func:`torchq.convert.quantize`.
@@ -45,7 +50,7 @@ def trace(model: nn.Module, example: Tensor | tuple[int, ...] | None = None) -> 
         torchq.errors.GraphError: 0 reads a tensor that no quantizer made (input); put a quantizer after input
     """
     found = symbolic(model)
-    walk = _Walk(found.input, shapes(found, sample_shape(found, example)))
+    walk = _Walk(found, shapes(found, sample_shape(found, example)))
     for step in found.steps:
         walk.take(step)
     if len(walk.problems) == 1:
@@ -58,50 +63,80 @@ def trace(model: nn.Module, example: Tensor | tuple[int, ...] | None = None) -> 
 class _Walk:
     """One pass over the steps, collecting nodes and problems."""
 
-    def __init__(self, input: str, sizes: Mapping[str, tuple[int, ...]]) -> None:
-        self.nodes = {input: Node(input, "input", (), sizes[input], None)}
+    def __init__(self, found: Symbolic, sizes: Mapping[str, Size]) -> None:
+        first = Node(found.input, "input", (), sizes[found.input].shape, None)
+        self.nodes = {found.input: first}
         self.problems: list[tuple[str, str]] = []
         self._sizes = sizes
+        self._asked: set[int] = set()
 
     def take(self, step: Step) -> None:
-        source = self.nodes[step.source]
-        shape = self._sizes[step.name]
-        module, passive = step.module, step.passive
-        if isinstance(module, QLayer):
-            if module.needs_grid and not source.quantized:
-                origin = self._origin(source)
-                self._problem(
-                    f"{step.name} reads a tensor that no quantizer made ({origin})",
-                    f"put a quantizer after {origin}",
-                )
-            for slot in module.missing_slots():
-                self._problem(f"the {slot} of {step.name} has no quantizer", f"give it a {slot}_quantizer")
-            format = module.output_format(source.format)
-            made = Node(
-                step.name, module.kind, (source.name,), shape, format, module, None, module.makes_grid
-            )
-        elif passive is not None:
-            function = passive.apply if module is None else None
-            quantized = source.quantized and not passive.last_only
-            format = passive.format(source.format)
-            made = Node(step.name, passive.kind, (source.name,), shape, format, module, function, quantized)
-            if passive.kind == "identity" and shape != source.shape:
-                self._problem(
-                    f"{step.name} turns samples of shape {source.shape} into {shape}",
-                    "reshape the samples before they enter the model",
-                )
+        if isinstance(step.module, QLayer):
+            kind, format, quantized = self._layer(step, step.module)
+        elif step.passive is not None:
+            kind, format, quantized = self._passive(step, step.passive)
         else:
+            module = step.module
             assert module is not None  # noqa: S101 - told to the type checker
-            self._problem(f"{step.name} is a float {type(module).__name__}", _instead(module))
-            made = Node(step.name, "float", (source.name,), shape, None, module)
-        self.nodes[step.name] = made
+            if id(module) not in self._asked:
+                self._problem(f"{step.name} is a float {type(module).__name__}", _instead(module))
+            self._asked.add(id(module))
+            kind, format, quantized = "float", None, False
+        size = self._sizes[step.name]
+        self.nodes[step.name] = Node(
+            step.name, kind, step.sources, size.shape, format, step.module, step, quantized, size.axis
+        )
+
+    def _layer(self, step: Step, layer: QLayer) -> tuple[str, Format | None, bool]:
+        sources = [self.nodes[source] for source in step.sources]
+        missing = [source for source in sources if layer.needs_grid and not source.quantized]
+        for origin in dict.fromkeys(self._origin(source) for source in missing):
+            self._problem(
+                f"{step.name} reads a tensor that no quantizer made ({origin})",
+                f"put a quantizer after {origin}",
+            )
+        if id(layer) not in self._asked:
+            for slot in layer.missing_slots():
+                self._problem(f"the {slot} of {step.name} has no quantizer", f"give it a {slot}_quantizer")
+        self._asked.add(id(layer))
+        if missing and len(sources) > 1:
+            return layer.kind, None, layer.makes_grid
+        return layer.kind, layer.format_of([source.spec for source in sources]), layer.makes_grid
+
+    def _passive(self, step: Step, passive: Passive) -> tuple[str, Format | None, bool]:
+        source = self.nodes[step.source]
+        if not passive.moves:
+            return passive.kind, passive.format(source.format), source.quantized and not passive.last_only
+        if self._sizes[step.source].is_tuple:
+            return self._item(step)
+        indices = self._sizes[step.name].indices
+        assert indices is not None  # noqa: S101 - told to the type checker
+        format = moved_format(source.format, source.shape, indices)
+        same_axis = self._sizes[step.name].axis == source.batch_axis
+        if indices.shape == source.shape and order_is_kept(indices) and same_axis:
+            return "identity", format, source.quantized
+        kept = indices.size == math.prod(source.shape) and order_is_kept(indices)
+        return "reshape" if kept else "transpose", format, source.quantized
+
+    def _item(self, step: Step) -> tuple[str, Format | None, bool]:
+        """One tensor of the tuple that a layer returns, perhaps of a tuple within it."""
+        path: list[int] = []
+        layer: Step | None = step
+        while layer is not None and layer.passive is not None:
+            path.insert(0, int(layer.call.args[1]))
+            layer = self.nodes[layer.source].step
+        if layer is None or not isinstance(layer.module, QLayer):
+            return "item", None, False
+        module, sources = layer.module, [self.nodes[source].spec for source in layer.sources]
+        where = tuple(path)
+        return "item", module.item_format(where, sources), module.item_quantized(where)
 
     def _problem(self, message: str, hint: str) -> None:
         self.problems.append((message, hint))
 
     def _origin(self, node: Node) -> str:
         """The node after which a quantizer is missing: dropouts and the like are passed by."""
-        while node.kind == "identity":
+        while node.kind in ("identity", "reshape", "transpose", "item"):
             node = self.nodes[node.inputs[0]]
         return node.name
 

@@ -52,6 +52,10 @@ class QLayer(nn.Module):
     """The float modules that it stands for, one after the other in the model; empty if none."""
     needs_grid: ClassVar[bool] = True
     """Whether what it reads must come from a quantizer."""
+    reads_integers: ClassVar[bool] = False
+    """Whether it reads whole numbers (an embedding); such an input needs no quantizer."""
+    always_converted: ClassVar[bool] = False
+    """Whether it takes the float layer's place even where the scheme has no quantizer for it."""
 
     # ------------------------------------------------------------------ quantizers
 
@@ -97,6 +101,32 @@ class QLayer(nn.Module):
             None if no number format does.
         """
         raise TypeError(f"{type(self).__name__} does not say the format of its output")
+
+    @property
+    def batch_axis(self) -> int:
+        """The axis that counts the samples in the tensors that it reads."""
+        return 0
+
+    def refusal_of(self, shapes: Sequence[tuple[int, ...]]) -> str | None:
+        """As :meth:`refusal`, for layers that read several tensors."""
+        return next((text for shape in shapes if (text := self.refusal(shape)) is not None), None)
+
+    def format_of(self, sources: Sequence[TensorSpec]) -> Format | None:
+        """As :meth:`output_format`, for layers that read several tensors or need their shapes."""
+        return self.output_format(sources[0].format)
+
+    def item_format(self, path: tuple[int, ...], sources: Sequence[TensorSpec]) -> Format | None:  # noqa: ARG002
+        """The format of one tensor of a layer that returns a tuple.
+
+        Args:
+            path: where it stands: ``(1, 0)`` for ``result[1][0]``.
+            sources: what the layer reads.
+        """
+        return self.format_of(sources)
+
+    def item_quantized(self, path: tuple[int, ...]) -> bool:  # noqa: ARG002
+        """Whether one tensor of a layer that returns a tuple was made by a quantizer."""
+        return self.makes_grid
 
     def workload(self, name: str, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> Workload:
         """What the layer does for one sample.

@@ -1,7 +1,8 @@
-"""The layers without quantizers: relu, dropout, identity, flatten, softmax."""
+"""The layers without quantizers: relu, dropout, identity, reshape, transpose, slice, softmax."""
 
 from __future__ import annotations
 
+import operator
 from functools import partial
 from typing import TypeVar
 
@@ -40,6 +41,17 @@ def same(value: T) -> T:
     return value
 
 
+def dropout(
+    p: float = 0.5,
+    training: bool = True,  # noqa: ARG001 - the module follows the mode of the model
+    inplace: bool = False,
+    *,
+    kind: type[nn.Dropout | nn.Dropout2d] = nn.Dropout,
+) -> nn.Module:
+    """The module for a call of ``F.dropout``."""
+    return kind(p, inplace)
+
+
 def none(format: Format | None) -> None:
     """No number format, whatever came."""
 
@@ -58,17 +70,67 @@ PASSIVES.add(
 )
 PASSIVES.add(
     "identity",
-    Passive(kind="identity", apply=same, format=same, modules=(nn.Identity, nn.Dropout)),
-)
-PASSIVES.add(
-    "flatten",
     Passive(
         kind="identity",
         apply=same,
         format=same,
-        modules=(nn.Flatten,),
-        functions=(torch.flatten,),
-        methods=("flatten",),
+        modules=(nn.Identity,),
+        methods=("contiguous", "clone"),
+    ),
+)
+PASSIVES.add(
+    "dropout",
+    Passive(
+        kind="identity",
+        apply=same,
+        format=same,
+        modules=(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout),
+        functions=(F.dropout, torch.dropout),
+        module=dropout,
+    ),
+)
+PASSIVES.add(
+    "dropout2d",
+    Passive(
+        kind="identity",
+        apply=same,
+        format=same,
+        functions=(F.dropout2d,),
+        module=partial(dropout, kind=nn.Dropout2d),
+    ),
+)
+PASSIVES.add(
+    "reshape",
+    Passive(
+        kind="reshape",
+        apply=same,
+        format=same,
+        modules=(nn.Flatten, nn.Unflatten),
+        functions=(torch.flatten, torch.reshape, torch.squeeze, torch.unsqueeze, torch.unflatten),
+        methods=("flatten", "reshape", "view", "squeeze", "unsqueeze", "unflatten"),
+        moves=True,
+    ),
+)
+PASSIVES.add(
+    "transpose",
+    Passive(
+        kind="transpose",
+        apply=same,
+        format=same,
+        functions=(torch.permute, torch.transpose, torch.swapaxes, torch.movedim),
+        methods=("permute", "transpose", "swapaxes", "movedim"),
+        moves=True,
+    ),
+)
+PASSIVES.add(
+    "slice",
+    Passive(
+        kind="transpose",
+        apply=same,
+        format=same,
+        functions=(operator.getitem, torch.select, torch.narrow),
+        methods=("select", "narrow"),
+        moves=True,
     ),
 )
 PASSIVES.add(

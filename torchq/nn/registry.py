@@ -30,8 +30,11 @@ class Passive:
         modules: the modules that do it.
         functions: the functions that do it, for instance ``torch.relu``.
         methods: the names of the tensor methods that do it.
-        module: makes a module for a call of one of the functions or methods; conversion puts it there.
+        module: makes a module for a call of one of the functions or methods; conversion puts it there. It
+            gets the call's arguments without the tensors.
         last_only: whether it may only stand at the end of a model.
+        moves: whether it only moves values (reshape, transpose, slice). Calls keep their arguments then;
+            ``apply`` and ``format`` are not asked, formats go where the values go.
     """
 
     kind: str
@@ -40,12 +43,33 @@ class Passive:
     modules: tuple[type[nn.Module], ...] = ()
     functions: tuple[Callable[..., Any], ...] = ()
     methods: tuple[str, ...] = ()
-    module: Callable[[], nn.Module] | None = None
+    module: Callable[..., nn.Module] | None = None
     last_only: bool = False
+    moves: bool = False
 
 
 PASSIVES: Registry[Passive] = Registry("passive layer")
 """The layers without parameters and quantizers, by name."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """Functions and tensor methods that do what a float module does, which some layer stands for.
+
+    Args:
+        module: makes that module from the call's arguments without the tensors. It raises ``TypeError`` for
+            arguments that it does not know.
+        functions: for instance ``torch.add`` and ``operator.add``.
+        methods: names of tensor methods.
+    """
+
+    module: Callable[..., nn.Module]
+    functions: tuple[Callable[..., Any], ...] = ()
+    methods: tuple[str, ...] = ()
+
+
+CALLS: Registry[Function] = Registry("function")
+"""Functions that are traced as if they were modules, by name."""
 
 
 def replacement(modules: Sequence[nn.Module]) -> type[QLayer] | None:
@@ -74,6 +98,14 @@ def passive_function(target: Callable[..., Any] | str) -> Passive | None:
     for _, passive in PASSIVES.items():
         if target in (passive.methods if isinstance(target, str) else passive.functions):
             return passive
+    return None
+
+
+def function_of(target: Callable[..., Any] | str) -> Function | None:
+    """What stands in for a function, or for the tensor method of this name."""
+    for _, function in CALLS.items():
+        if target in (function.methods if isinstance(target, str) else function.functions):
+            return function
     return None
 
 

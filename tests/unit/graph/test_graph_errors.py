@@ -81,18 +81,28 @@ def test_all_places_are_named_at_once_and_dropouts_are_passed_by() -> None:
 @pytest.mark.parametrize(
     ("function", "start"),
     [
-        (lambda m, x: m.fc(x) + x, "add is not supported; supported: QActivation, "),
+        (lambda m, x: torch.sub(m.fc(x), x), "sub is not supported; supported: QA"),
         (lambda m, x: F.gelu(m.fc(x)), "gelu is not supported; "),
         (lambda m, x: m.fc(x).abs(), "abs_1 (abs) is not supported; "),
-        (lambda m, x: F.dropout(m.fc(x), 0.5), "dropout is not supported; "),
         (lambda m, x: m.conv(m.fc(x)), "conv (Conv3d) is not supported; "),
         (
             lambda m, x: m.fc(x) * m.scale.weight,
             "scale.weight is read by forward itself; ",
         ),
         (lambda m, x: (m.fc(x), x), "Model must return one tensor, got a tuple"),
-        (lambda m, x: m.fc(m.fc(x)), "fc is called 2 times; give each place a QLinear of its own"),
-        (lambda m, x: m.act(m.fc(m.act(x))), "act is called 2 times; give each place a ReLU of its own"),
+        (
+            lambda m, x: m.fc(m.fc(x)),
+            "fc_1 reads a tensor that no quantizer made (fc); put a quantizer after fc",
+        ),
+        (
+            lambda m, x: m.fc(x.view(x.size(1), -1)),
+            "size asks for a length that is not the batch's; write the ",
+        ),
+        (
+            lambda m, x: m.fc(x.reshape(-1, 2)),
+            "reshape mixes the samples of a batch: 2 samples give [4, 2], 3",
+        ),
+        (lambda m, x: m.fc(x.t()), "t is not supported; "),
         (lambda m, x: m.fc(m.softmax(x)), "softmax (Softmax) may only be the last step of a model"),
         (lambda m, x: m.fc(x) if x.sum() > 0 else x, "Model cannot be traced: symbolically traced variables"),
         (lambda m, x: m.fc(x)[len(x)], "Model cannot be traced: "),
@@ -131,10 +141,6 @@ def test_shapes_that_do_not_fit() -> None:
     assert sentence(model) == "fc2 needs flat samples of 4 values, got samples of shape (3,) from relu"
     deep = sequential(q=QInput(Q), fc1=linear(4, 3))
     assert sentence(deep, (2, 4)) == "fc1 needs flat samples of 4 values, got samples of shape (2, 4) from q"
-    flat = sequential(q=QInput(Q), flat=nn.Flatten(), fc1=linear(4, 3))
-    assert sentence(flat, (2, 2)) == (
-        "flat turns samples of shape (2, 2) into (4,); reshape the samples before they enter the model"
-    )
     floating = sequential(q=QInput(Q), fc=nn.Linear(3, 2))
     assert sentence(floating).startswith("fc cannot read samples of shape (4,) from q: mat1 and mat2")
 

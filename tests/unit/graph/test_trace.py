@@ -149,7 +149,7 @@ def test_two_readers_of_one_tensor() -> None:
 def test_a_dropout_may_be_used_twice() -> None:
     drop = nn.Dropout(0.5)
     graph = trace(nn.Sequential(QInput(Q), drop, linear(4, 2, output_quantizer=Q), drop))
-    assert [node.name for node in graph.nodes][2::2] == ["1", "1_2"]
+    assert [node.name for node in graph.nodes][2::2] == ["1", "1_1"]
 
 
 def test_a_single_layer_is_a_model() -> None:
