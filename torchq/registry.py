@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from torchq.advice import advice
 from torchq.errors import UnknownNameError
 
 T = TypeVar("T")
@@ -54,12 +54,7 @@ class Registry(Generic[T]):
         try:
             return self._things[name]
         except KeyError:
-            raise UnknownNameError(f"unknown {self.sort} {name!r}", hint=self._advice(name)) from None
-
-    def _advice(self, name: str) -> str:
-        known = f"Known: {', '.join(self)}"
-        near = difflib.get_close_matches(name, list(self), n=1)
-        return f"did you mean {near[0]!r}? {known}" if near else known
+            raise UnknownNameError(f"unknown {self.sort} {name!r}", hint=advice(name, self)) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._things

@@ -37,7 +37,8 @@ def test_all_faults_are_shown_at_once_in_the_order_of_the_file(tmp_path: Path) -
         ("batch_size: 512", "batch_size: many"),
     )
     assert found == [
-        f"r.yaml:{line_of('  valid:')}: data.vaild: unknown key; did you mean 'valid'?",
+        f"r.yaml:{line_of('  valid:')}: data.vaild: unknown key; did you mean 'valid'? "
+        "Known: name, source, path, label, train, valid, limit, seed",
         f"r.yaml:{line_of('  batch_size')}: train.batch_size: must be a whole number, got 'many'",
         f"r.yaml:{line_of('  goal:') - 1}: search.seed: must be greater than or equal to 0, got -1",
     ]

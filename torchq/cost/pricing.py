@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from torchq.advice import advice
 from torchq.cost.base import TARGETS, Target
 from torchq.cost.reference import with_softmax
 from torchq.cost.report import CostReport, LayerCost
@@ -95,11 +95,8 @@ def make_targets(names: Sequence[str], settings: Mapping[str, Any]) -> dict[str,
     known = sorted(set().union(*knows.values()))
     for setting in settings:
         if setting not in known:
-            near = difflib.get_close_matches(setting, known, n=1)
-            advice = f"did you mean {near[0]!r}? " if near else ""
             raise CostError(
-                f"unknown setting {setting!r} for {', '.join(names)}",
-                hint=f"{advice}Known: {', '.join(known) or 'none'}",
+                f"unknown setting {setting!r} for {', '.join(names)}", hint=advice(setting, known or ["none"])
             )
     return {
         name: cls(**{k: v for k, v in settings.items() if k in knows[name]}) for name, cls in classes.items()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 
+from torchq.advice import advice
 from torchq.data.dataset import Dataset
 from torchq.data.download import TIMEOUT_S, Progress
 from torchq.data.jets import read_jets
@@ -64,11 +64,7 @@ def load(
     """
     reader = DATASETS.get(name)
     if source not in KINDS:
-        near = difflib.get_close_matches(source, KINDS, n=1)
-        known = f"Known: {', '.join(KINDS)}"
-        raise DataError(
-            f"{name}: unknown source {source!r}", hint=f"did you mean {near[0]!r}? {known}" if near else known
-        )
+        raise DataError(f"{name}: unknown source {source!r}", hint=advice(source, KINDS))
     if path is not None and source != "file":
         raise DataError(
             f"{name}: path {str(path)!r} has no meaning for source {source!r}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from torchq.advice import advice
 from torchq.errors import RecipeError, TorchqError
 from torchq.recipe import yaml
 from torchq.recipe.schema import Recipe
@@ -65,11 +65,8 @@ def find(name: str) -> Path:
     if name.removesuffix(SUFFIX) in known:
         return known[name.removesuffix(SUFFIX)]
     stem = name.removesuffix(SUFFIX).removeprefix("recipes/")
-    near = difflib.get_close_matches(stem, known, n=1, cutoff=0.5)
-    advice = f"did you mean {near[0]!r}? " if near else ""
     raise RecipeError(
-        f"{name}: no such recipe file, and no recipe of that name is shipped",
-        hint=f"{advice}Known: {', '.join(known)}",
+        f"{name}: no such recipe file, and no recipe of that name is shipped", hint=advice(stem, known)
     )
 
 
@@ -133,10 +130,7 @@ def _sentences(faults: ValidationError, located: yaml.Located) -> list[str]:
         kind, context = fault["type"], fault.get("ctx", {})
         key = _dotted(path)
         if kind == "extra_forbidden":
-            siblings = _keys_under(path[:-1])
-            near = difflib.get_close_matches(str(path[-1]), siblings, n=1)
-            advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(siblings)}"
-            found.append((path, f"{key}: unknown key; {advice}"))
+            found.append((path, f"{key}: unknown key; {advice(str(path[-1]), _keys_under(path[:-1]))}"))
         elif kind == "missing":
             found.append((path, f"{key}: this key is missing"))
         elif kind == "value_error":
@@ -252,10 +246,8 @@ def _unknown_layers(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
             if "*" in name:
                 continue
             if name not in layers:
-                near = difflib.get_close_matches(name, layers, n=1)
-                advice = f"; did you mean {near[0]!r}?" if near else ""
-                known = ", ".join(key for key in layers if key)
-                yield path, f"the model has no layer of this name{advice} Known: {known}"
+                known = [key for key in layers if key]
+                yield path, f"the model has no layer of this name; {advice(name, known)}"
                 continue
             units = getattr(knobs, "units", None)
             if units is None:
