@@ -114,8 +114,11 @@ def _operators() -> tuple[Any, ...]:
     def run_bipolar(self: Any, x: Any, scale: Any) -> tuple[Any]:  # noqa: ARG001
         return (operators.bipolar(x, scale),)
 
-    def run_batch_norm(self: Any, *inputs: Any, epsilon: Any = None, **_: Any) -> tuple[Any]:
-        return (operators.batch_norm(*inputs, getattr(self, "epsilon", 1e-5) if epsilon is None else epsilon),)
+    def run_batch_norm(
+        self: Any, x: Any, scale: Any, shift: Any, mean: Any, variance: Any, epsilon: Any = None, **_: Any
+    ) -> tuple[Any]:
+        small = getattr(self, "epsilon", 1e-5) if epsilon is None else epsilon
+        return (operators.batch_norm(x, scale, shift, mean, variance, small),)
 
     runs = {"Quant": run_quant, "IntQuant": run_quant, "BipolarQuant": run_bipolar}
     quants = [(domain, name, run) for domain in DOMAINS for name, run in runs.items()]

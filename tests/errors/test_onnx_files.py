@@ -144,8 +144,8 @@ def test_every_unsupported_node_is_named_at_once(path):
     y = file.op("Quant", y, name="elsewhere", domain="my.domain")
     file.save(path, y)
     assert _refused(path) == (
-        "m.onnx: 3 nodes cannot be lowered: act (Sigmoid), last (Softmax), elsewhere (Quant); these can: Add, "
-        "BatchNormalization, Dropout, Flatten, Gemm, Identity, IntQuant, MatMul, Quant, Relu, Reshape"
+        "m.onnx: 3 nodes cannot be lowered: act (Sigmoid), last (Softmax), elsewhere (Quant); these can: "
+        "Add, BatchNormalization, Dropout, Flatten, Gemm, Identity, IntQuant, MatMul, Quant, Relu, Reshape"
     )
 
 

@@ -34,11 +34,22 @@ class Foreign:
     def op(self, kind: str, *inputs: str, name: str = "", domain: str = "", **attributes) -> str:
         self.count += 1
         output = f"t{self.count}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], name=name, domain=domain, **attributes))
+        self.nodes.append(
+            helper.make_node(kind, list(inputs), [output], name=name, domain=domain, **attributes)
+        )
         return output
 
     def quant(
-        self, source: str, bits=8, scale=2.0**-5, zeropt=0.0, *, name="", kind="Quant", domain=DOMAIN, **attributes
+        self,
+        source: str,
+        bits=8,
+        scale=2.0**-5,
+        zeropt=0.0,
+        *,
+        name="",
+        kind="Quant",
+        domain=DOMAIN,
+        **attributes,
     ) -> str:
         parameters = [self.constant(v) for v in (scale, zeropt, bits)]
         attributes = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND", **attributes}

@@ -6,12 +6,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hls_networks import ALL_MODES, random_graph
 
 from hls_export.emulate import Emulator, emulate
 from hls_export.hardware import Dense, HardwareGraph, Input, Quantize, Relu
 from hls_export.passes import annotate
 from hls_export.vectors import adversarial
-from hls_networks import ALL_MODES, random_graph
 from torchq.errors import BackendError, DataError
 from torchq.formats import FixedPoint
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import onnx.helper
 import pytest
+from hls_networks import onnx_of, random_graph
+from hls_onnx import Foreign, weights
 
 from hls_export.qonnx import execute, operators
 from hls_export.vectors import adversarial
-from hls_networks import onnx_of, random_graph
-from hls_onnx import Foreign, weights
 from torchq.formats import FixedPoint, Overflow, Rounding
 
 QONNX_NAMES = {
@@ -23,7 +23,7 @@ QONNX_NAMES = {
 
 @pytest.fixture
 def _qonnx_ir(monkeypatch):
-    """The qonnx package builds single-node models with onnx's newest IR, which onnxruntime may not know yet."""
+    """qonnx builds single-node models with onnx's newest IR, which onnxruntime may not know yet."""
     make = onnx.helper.make_model
 
     def older(*arguments, **options):

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hls_networks import random_graph
 
 from hls_export.hardware import Dense, HardwareGraph, Input, Quantize
-from hls_networks import random_graph
 from torchq.errors import ExportError
 from torchq.formats import FixedPoint
 
@@ -39,7 +39,7 @@ def test_weights_must_stand_on_their_grid():
         Dense(name="fc", weight=np.array([[0.3]]), weight_format=FixedPoint(4, 1))
     message = "fc.weight has values beside the grid of ap_fixed<4,1,RND_CONV,SAT>"
     assert str(fault.value) == f"{message}; quantize it before the graph is built"
-    with pytest.raises(ExportError, match="fc.bias has values beside the grid of None"):
+    with pytest.raises(ExportError, match=r"fc.bias has values beside the grid of None"):
         Dense(name="fc", weight=np.zeros((1, 1)), weight_format=FixedPoint(4, 1), bias=np.zeros(1))
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hls_networks import ALL_MODES, random_format, random_graph
 
 from hls_export.emulate import Emulator, emulate
 from hls_export.hardware import Dense, HardwareGraph, Identity, Input, Quantize, Relu, Reshape
@@ -22,7 +23,6 @@ from hls_export.passes import (
 )
 from hls_export.passes.merge_quantizers import merged_format
 from hls_export.vectors import adversarial
-from hls_networks import ALL_MODES, random_format, random_graph
 from torchq.errors import BackendError, ExportError
 from torchq.formats import FixedPoint, Overflow, Rounding
 
@@ -121,7 +121,9 @@ def test_merged_quantizers_do_what_the_two_did():
     for _ in range(3000):
         first, second = (random_format(random, ALL_MODES) for _ in range(2))
         first, second = (
-            replace(f, width=int(random.integers(1 if not f.signed else 2, 6)), integer=int(random.integers(0, 4)))
+            replace(
+                f, width=int(random.integers(1 if not f.signed else 2, 6)), integer=int(random.integers(0, 4))
+            )
             for f in (first, second)
         )
         grid = merged_format(first, second)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hls_networks import onnx_of, random_graph
 
 from hls_export.emulate import Emulator, emulate
 from hls_export.qonnx import execute, read
 from hls_export.vectors import adversarial
-from hls_networks import onnx_of, random_graph
 
 
 @pytest.mark.parametrize("seed", range(1000, 1150))

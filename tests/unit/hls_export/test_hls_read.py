@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hls_onnx import Foreign, weights
 
 from hls_export.emulate import emulate
 from hls_export.hardware import Dense
 from hls_export.qonnx import execute, read
 from hls_export.vectors import adversarial
-from hls_onnx import Foreign, weights
 
 
 def _agrees(path):
@@ -106,7 +106,9 @@ def test_constants_may_be_rounded_in_any_way(tmp_path, mode):
 
 def test_bipolar_and_one_bit_weights(tmp_path):
     file = Foreign()
-    w = file.op("BipolarQuant", file.constant(weights()), file.constant(0.5), domain="qonnx.custom_op.general")
+    w = file.op(
+        "BipolarQuant", file.constant(weights()), file.constant(0.5), domain="qonnx.custom_op.general"
+    )
     y = file.quant(file.op("MatMul", file.quant("x"), w), 6, 0.25)
     y = file.op("MatMul", y, file.quant(file.constant(weights(3, (3, 3))), 1, 0.25))
     graph = _agrees(file.save(tmp_path / "m.onnx", y))
@@ -164,7 +166,9 @@ def test_what_does_not_reach_the_output_is_left_out(tmp_path):
     file = Foreign()
     x = file.quant("x")
     file.quant(file.op("Relu", x, name="dead"))
-    graph = _agrees(file.save(tmp_path / "m.onnx", file.op("MatMul", x, file.quant(file.constant(weights())))))
+    graph = _agrees(
+        file.save(tmp_path / "m.onnx", file.op("MatMul", x, file.quant(file.constant(weights()))))
+    )
     assert "dead" not in graph.names
 
 

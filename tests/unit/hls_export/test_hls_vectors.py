@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hls_networks import random_graph
 
 from hls_export.emulate import emulate
 from hls_export.hardware import HardwareGraph, Input, Quantize
 from hls_export.passes import bounds
 from hls_export.vectors import adversarial
-from hls_networks import random_graph
 from torchq.errors import ExportError
 from torchq.formats import FixedPoint
 

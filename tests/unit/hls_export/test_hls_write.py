@@ -105,8 +105,14 @@ def test_the_dialect_of_other_tools(tmp_path):
     onnx.checker.check_model(model, full_check=False)
     assert model.ir_version == 8
     assert {o.domain: o.version for o in model.opset_import} == {"": 13, "qonnx.custom_op.general": 1}
-    assert [d.dim_param or d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == ["batch", 4]
-    assert [d.dim_param or d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim] == ["batch", 3]
+    assert [d.dim_param or d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim] == [
+        "batch",
+        4,
+    ]
+    assert [d.dim_param or d.dim_value for d in model.graph.output[0].type.tensor_type.shape.dim] == [
+        "batch",
+        3,
+    ]
     values = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
     assert values["relu1.quant.scale"].shape == ()
     assert float(values["relu1.quant.scale"]) == 2.0**-4
@@ -146,7 +152,9 @@ def test_the_model_stays_as_it_was(tmp_path):
 
 
 def test_dropout_and_flat_reshapes_leave_no_trace(tmp_path):
-    model = nn.Sequential(QInput("quantized_bits(8,2,alpha=1)"), nn.Dropout(0.5), nn.Flatten(), QActivation(W))
+    model = nn.Sequential(
+        QInput("quantized_bits(8,2,alpha=1)"), nn.Dropout(0.5), nn.Flatten(), QActivation(W)
+    )
     export(model, tmp_path / "m.onnx", (4,))
     assert read(tmp_path / "m.onnx").names == ("input", "0", "3")
 
@@ -199,7 +207,8 @@ def test_rounding_down_is_floor(tmp_path):
         ),
         (
             small(act=FixedPoint(np.arange(2, 8), 2, signed=False)),
-            "relu1: QONNX has one bit width for a whole tensor, and this format differs by channel or element",
+            "relu1: QONNX has one bit width for a whole tensor, "
+            "and this format differs by channel or element",
         ),
         (
             small(first="binary(alpha=1)"),
@@ -236,7 +245,9 @@ def test_a_quantizer_that_does_more_than_round(tmp_path):
     with pytest.raises(ExportError) as fault:
         export(model, tmp_path / "m.onnx")
     assert str(fault.value).startswith("relu1: quantized_sigmoid(6")
-    assert "does more than round to ap_ufixed<6,0,RND_CONV,SAT>, and QONNX's Quant does no more" in str(fault.value)
+    assert "does more than round to ap_ufixed<6,0,RND_CONV,SAT>, and QONNX's Quant does no more" in str(
+        fault.value
+    )
 
 
 def test_scales_that_are_no_power_of_two(tmp_path):
