@@ -8,6 +8,8 @@ from torchq.nn.base import Example as Example
 from torchq.nn.base import QLayer as QLayer
 from torchq.nn.conv import QConv1d as QConv1d
 from torchq.nn.conv import QConv2d as QConv2d
+from torchq.nn.folded import QConv1dBatchNorm as QConv1dBatchNorm
+from torchq.nn.folded import QConv2dBatchNorm as QConv2dBatchNorm
 from torchq.nn.folded import QLinearBatchNorm1d as QLinearBatchNorm1d
 from torchq.nn.linear import QLinear as QLinear
 from torchq.nn.passive import without_sign as without_sign
