@@ -29,6 +29,9 @@ Samples = tuple[Tensor | NDArray[Any], Tensor | NDArray[Any]]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
+AfterStep = Callable[[int], object]
+"""Called after each optimizer step with the number of steps done since the training began."""
+
 
 def fit(
     model: nn.Module,
@@ -44,6 +47,8 @@ def fit(
     weight_decay: float = 0.0,
     loss: Loss | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
+    after_step: AfterStep | Sequence[AfterStep] = (),
+    best_from: int = 1,
     checkpoint: str | Path | None = None,
     device: str = "cpu",
 ) -> History:
@@ -68,6 +73,11 @@ def fit(
         weight_decay: decoupled (AdamW, arXiv:1711.05101).
         loss: takes the model's answer and the classes; by default cross entropy.
         on_epoch: called after each epoch, when the checkpoint is on disk.
+        after_step: called after each step: a pruner's ``step``, a ``Clip``'s, a noise schedule. It gets the
+            number of steps done, counted from the beginning also after a resume, and must keep nothing else
+            that the model's ``state_dict`` does not hold.
+        best_from: the first epoch that may be the best one; patience counts from it as well. For trainings
+            whose model changes at first, because pruning or quantization is still being faded in.
         checkpoint: file to keep the state of the training in.
         device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for a GPU if there is one.
 
@@ -88,6 +98,9 @@ def fit(
         (20, True)
     """
     _check_range(epochs=epochs, batch_size=batch_size, lr=lr, patience=patience, weight_decay=weight_decay)
+    if not 1 <= best_from <= epochs:
+        raise TrainError(f"best_from must be from 1 to {epochs} (the number of epochs), got {best_from}")
+    calls = (after_step,) if callable(after_step) else tuple(after_step)
     factor = SCHEDULES.get(schedule)
     where = pick_device(device)
     home = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
@@ -118,6 +131,7 @@ def fit(
                 "lr": lr,
                 "schedule": schedule,
                 "patience": patience,
+                "best_from": best_from,
                 "seed": seed,
                 "weight_decay": weight_decay,
                 "samples": fingerprint(x, y, valid_x, valid_y) if checkpoint is not None else "",
@@ -129,12 +143,12 @@ def fit(
             shuffled = torch.randperm(len(x), generator=order).to(where)
             done = (epoch - 1) * len(batches)
             plan = [(batch, lr * factor((done + i) / steps)) for i, batch in enumerate(batches)]
-            train_loss = _learn(model, loss, optimizer, (x[shuffled], y[shuffled]), plan)
+            train_loss = _learn(model, loss, optimizer, (x[shuffled], y[shuffled]), plan, calls, done)
             valid_loss, valid_accuracy = _evaluate(model, valid_x, valid_y, loss)
             seconds = time.perf_counter() - began
             record = EpochRecord(epoch, train_loss, valid_loss, valid_accuracy, plan[-1][1], seconds)
             _check_finite(record, epochs, lr)
-            resume.add(record, epochs, patience)
+            resume.add(record, epochs, patience, best_from)
             if on_epoch is not None:
                 on_epoch(record)
         resume.restore_best()
@@ -192,18 +206,22 @@ def _learn(
     optimizer: torch.optim.Optimizer,
     samples: tuple[Tensor, Tensor],
     steps: Sequence[tuple[slice, float]],
+    calls: Sequence[AfterStep],
+    done: int,
 ) -> float:
     """One epoch over shuffled samples, a batch and its learning rate a step; the mean loss."""
     x, y = samples
     total = torch.zeros((), dtype=torch.float64, device=x.device)
     model.train()
-    for batch, rate in steps:
+    for number, (batch, rate) in enumerate(steps, done + 1):
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
         value = loss(model(x[batch]), y[batch])
         torch.autograd.backward(value)
         optimizer.step()
+        for call in calls:
+            call(number)
         total += value.detach() * (batch.stop - batch.start)
     return float(total) / len(x)
 

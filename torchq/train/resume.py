@@ -75,13 +75,14 @@ class Resume:
             state._load(state.path)
         return state
 
-    def add(self, record: EpochRecord, epochs: int, patience: int | None) -> None:
+    def add(self, record: EpochRecord, epochs: int, patience: int | None, best_from: int = 1) -> None:
         """Note an epoch, keep its weights if it is the best, and write the checkpoint."""
         self.records.append(record)
-        if self.best_epoch == 0 or record.valid_loss < self.records[self.best_epoch - 1].valid_loss:
+        best = self.records[self.best_epoch - 1] if self.best_epoch else None
+        if record.epoch >= best_from and (best is None or record.valid_loss < best.valid_loss):
             self.best_epoch = record.epoch
             self.best = _copy(self.model.state_dict())
-        waited = record.epoch - self.best_epoch
+        waited = record.epoch - max(self.best_epoch, best_from)
         self.finished = record.epoch >= epochs or (patience is not None and waited >= patience)
         if self.path is not None:
             self._save(self.path)
