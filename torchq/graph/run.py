@@ -95,7 +95,7 @@ def workloads(graph: Graph) -> tuple[Workload, ...]:
             continue
         inputs = tuple(graph.node(name).spec for name in node.inputs)
         if isinstance(node.module, QLayer):
-            found.append(node.module.workload(node.name, inputs, node.spec))
+            found += node.module.workloads(node.name, inputs, node.spec)
         else:
             found.append(Workload(node.name, node.kind, inputs, node.spec))
     return tuple(found)

@@ -28,6 +28,8 @@ class Example:
         shape: of one sample that it reads.
         input: the quantizer of the tensor that it reads.
         options: what :meth:`QLayer.from_float` takes beside.
+        within: the module of one tensor to one tensor that the layer (or the float modules, alone) stands in;
+            there its name is ``layer``. None where the layer is such a module itself.
     """
 
     modules: Callable[[], tuple[nn.Module, ...]]
@@ -35,6 +37,7 @@ class Example:
     shape: tuple[int, ...]
     input: str = "quantized_bits(8,3)"
     options: Mapping[str, Any] = field(default_factory=dict)
+    within: Callable[[nn.Module], nn.Module] | None = None
 
 
 class QLayer(nn.Module):
@@ -137,6 +140,16 @@ class QLayer(nn.Module):
             output: what it writes.
         """
         return Workload(name, self.kind, inputs, output)
+
+    def workloads(
+        self, name: str, inputs: tuple[TensorSpec, ...], output: TensorSpec
+    ) -> tuple[Workload, ...]:
+        """As :meth:`workload`, for layers whose work has several parts; the last one is named ``name``."""
+        return (self.workload(name, inputs, output),)
+
+    def slot_of(self, parameter: str) -> str:
+        """The slot whose quantizer a parameter goes through, by the parameter's name."""
+        return parameter
 
     def frozen(self) -> QLayer:
         """A copy in evaluation mode with the parameters on their grids and no gradients."""
