@@ -8,6 +8,8 @@ from torchq.nn.base import Example as Example
 from torchq.nn.base import QLayer as QLayer
 from torchq.nn.conv import QConv1d as QConv1d
 from torchq.nn.conv import QConv2d as QConv2d
+from torchq.nn.conv_transpose import QConvTranspose1d as QConvTranspose1d
+from torchq.nn.conv_transpose import QConvTranspose2d as QConvTranspose2d
 from torchq.nn.folded import QConv1dBatchNorm as QConv1dBatchNorm
 from torchq.nn.folded import QConv2dBatchNorm as QConv2dBatchNorm
 from torchq.nn.folded import QLinearBatchNorm1d as QLinearBatchNorm1d
@@ -20,6 +22,8 @@ from torchq.nn.recurrent_rnn import QRNN as QRNN
 from torchq.nn.registry import LAYERS as LAYERS
 from torchq.nn.registry import PASSIVES as PASSIVES
 from torchq.nn.registry import Passive as Passive
+from torchq.nn.separable import QSeparableConv1d as QSeparableConv1d
+from torchq.nn.separable import QSeparableConv2d as QSeparableConv2d
 from torchq.nn.softmax import QSoftmax as QSoftmax
 from torchq.nn.table import QTable as QTable
 from torchq.nn.table import Table as Table
