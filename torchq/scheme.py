@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
@@ -18,11 +19,42 @@ from torchq.errors import SchemeError, TorchqError
 from torchq.formats import FixedPoint
 from torchq.quantizers import Quantizer, make
 
-SLOTS = ("weight", "bias", "output")
-"""What a layer can have a quantizer for."""
+SLOTS = (
+    "weight",
+    "bias",
+    "output",
+    "input",
+    "average",
+    "recurrent",
+    "state",
+    "cell",
+    "gate",
+    "preactivation",
+    "query",
+    "key",
+    "value",
+    "scores",
+    "attention",
+    "context",
+    "exp",
+    "sum",
+    "inverse",
+    "mean",
+    "variance",
+    "rsqrt",
+    "scale",
+    "shift",
+)
+"""What layers can have a quantizer for; which layer has which, its class says."""
 
 ANY = "*"
 """The pattern of last resort; its ``output`` goes only where it is needed, see :class:`Scheme`."""
+
+REGEX = "re:"
+"""What a key that is a regular expression starts with."""
+
+CLASS = "class:"
+"""What a key that means all layers of a class starts with."""
 
 Spec = str | Quantizer | FixedPoint
 
@@ -31,22 +63,24 @@ Spec = str | Quantizer | FixedPoint
 class Scheme:
     """Quantizers by layer and slot, the quantizer of the input, and the number of neurons by layer.
 
-    A key of ``layers`` is a layer's name (``"fc1"``, ``"block.fc1"``) or a glob (``"fc*"``). For each slot
-    the most specific pattern that has the slot wins: the name itself, then the glob with the most literal
-    characters; two globs that are equally specific and disagree are refused. The glob ``"*"`` alone is a
-    default: every weight, bias and activation gets its quantizer, and a linear layer gets its ``output``
-    only if it feeds another linear layer with no activation between.
+    A key of ``layers`` is a layer's name (``"fc1"``, ``"block.fc1"``), a glob (``"fc*"``), a regular
+    expression (``"re:^fc[0-9]$"``, searched in the name) or a class (``"class:Conv2d"``, of the float or of
+    the quantized layer). Entries merge: for each slot the most specific key that has the slot wins. That is
+    the name itself, then the glob or expression with the most literal characters, then the nearest class,
+    then ``"*"``; globs and expressions that are equally specific and disagree are refused. ``"*"`` is a
+    default: every weight, bias and activation gets its quantizer, and a layer that sums (a linear one, an
+    addition) gets its ``output`` only if it feeds another such layer with no activation between.
 
     Args:
-        layers: layer name or glob -> slot (``"weight"``, ``"bias"``, ``"output"``) -> quantizer, as text
+        layers: key -> slot (``"weight"``, ``"bias"``, ``"output"``, ...) -> quantizer, as text
             (``"quantized_bits(6,0)"``), a :class:`~torchq.quantizers.Quantizer` or a
             :class:`~torchq.formats.FixedPoint`. Kept as canonical text.
         input: the quantizer of the model's input.
         units: layer name -> how many of its neurons (output features) are kept.
 
     Raises:
-        SchemeError: an unknown slot, a text that is no quantizer (the message names layer and slot), or a
-            number of neurons below 1.
+        SchemeError: an unknown slot, a text that is no quantizer (the message names layer and slot), a
+            faulty regular expression, or a number of neurons below 1.
 
     Example:
         >>> six, four = "quantized_bits(6,0,alpha=1.0)", "quantized_bits(4,0,alpha=1.0)"
@@ -73,24 +107,34 @@ class Scheme:
 
     # ------------------------------------------------------------------ questions
 
-    def slot(self, layer: str, slot: str) -> str | None:
-        """The quantizer text for a slot of a layer; None if no pattern has it.
+    def slot(self, layer: str, slot: str, classes: Sequence[str] = ()) -> str | None:
+        """The quantizer text for a slot of a layer; None if no key has it.
+
+        Args:
+            layer: the layer's name.
+            slot: the slot.
+            classes: the names of the layer's classes, the nearest first.
 
         Raises:
             SchemeError: two globs that are equally specific disagree.
         """
-        pattern = self.pattern(layer, slot)
+        pattern = self.pattern(layer, slot, classes)
         return None if pattern is None else self.layers[pattern][slot]
 
-    def pattern(self, layer: str, slot: str) -> str | None:
-        """The pattern that :meth:`slot` takes its answer from."""
-        if slot in self.layers.get(layer, {}):
+    def pattern(self, layer: str, slot: str, classes: Sequence[str] = ()) -> str | None:
+        """The key that :meth:`slot` takes its answer from."""
+        having = [key for key, slots in self.layers.items() if slot in slots]
+        if layer in having:
             return layer
-        matching = [p for p, slots in self.layers.items() if slot in slots and fnmatch.fnmatchcase(layer, p)]
-        if not matching:
-            return None
-        best = max(map(_specificity, matching))
-        first, *rest = sorted(p for p in matching if _specificity(p) == best)
+        matching = [key for key in having if not key.startswith(CLASS) and matches(key, layer)]
+        named = [key for key in matching if key != ANY]
+        if not named:
+            for name in classes:
+                if f"{CLASS}{name}" in having:
+                    return f"{CLASS}{name}"
+            return ANY if matching else None
+        best = max(map(_specificity, named))
+        first, *rest = sorted(key for key in named if _specificity(key) == best)
         for other in rest:
             if self.layers[other][slot] != self.layers[first][slot]:
                 raise SchemeError(
@@ -99,10 +143,19 @@ class Scheme:
                 )
         return first
 
-    def unused(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The patterns, and the names in ``units``, that match none of these layer names."""
-        known = list(names)
-        lost = [p for p in self.layers if p not in known and not fnmatch.filter(known, p)]
+    def unused(self, names: Iterable[str], classes: Iterable[str] = ()) -> tuple[str, ...]:
+        """The keys, and the names in ``units``, that match none of these layers.
+
+        Args:
+            names: of all layers.
+            classes: of all layers.
+        """
+        known, kinds = list(names), {f"{CLASS}{name}" for name in classes}
+        lost = [
+            key
+            for key in self.layers
+            if key not in known and key not in kinds and not any(matches(key, name) for name in known)
+        ]
         return tuple(dict.fromkeys([*lost, *(name for name in self.units if name not in known)]))
 
     # ------------------------------------------------------------------ changed copies
@@ -167,6 +220,29 @@ class Scheme:
                 raise SchemeError(f"{key} must be a mapping, got {data[key]!r}")
         return cls(data.get("layers", {}), data.get("input"), data.get("units", {}))
 
+    def to_text(self) -> str:
+        """The scheme as JSON text; :meth:`from_text` reads it.
+
+        Example:
+            >>> scheme = Scheme.uniform("ternary()", input="quantized_bits(8,0,alpha=1)")
+            >>> Scheme.from_text(scheme.to_text()) == scheme
+            True
+        """
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_text(cls, text: str) -> Scheme:
+        """The scheme that :meth:`to_text` wrote.
+
+        Raises:
+            SchemeError: the text is no JSON, or no scheme.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as fault:
+            raise SchemeError(f"a scheme must be JSON: {fault}") from None
+        return cls.from_dict(data)
+
     def __repr__(self) -> str:
         data = self.to_dict()
         return f"Scheme({data['layers']}, input={self.input!r}, units={data['units']})"
@@ -185,6 +261,11 @@ class Scheme:
 
 
 def _slots(layer: str, slots: Any) -> Mapping[str, str]:
+    if layer.startswith(REGEX):
+        try:
+            re.compile(layer.removeprefix(REGEX))
+        except re.error as fault:
+            raise SchemeError(f"{layer!r} is no regular expression: {fault}") from None
     if not isinstance(slots, Mapping):
         raise SchemeError(
             f"{layer}: got {slots!r}, a mapping from slot to quantizer is needed",
@@ -218,6 +299,20 @@ def _neurons(layer: str, count: Any) -> int:
     return count
 
 
-def _specificity(pattern: str) -> int:
-    """The number of literal characters of a glob."""
-    return sum(c not in "*?[]" for c in pattern)
+def matches(key: str, layer: str) -> bool:
+    """Whether a name, glob or regular expression means a layer of this name.
+
+    Example:
+        >>> matches("fc*", "fc1"), matches("re:^fc[0-9]$", "fc1"), matches("re:^fc[0-9]$", "block.fc1")
+        (True, True, False)
+    """
+    if key.startswith(REGEX):
+        return re.search(key.removeprefix(REGEX), layer) is not None
+    return fnmatch.fnmatchcase(layer, key)
+
+
+def _specificity(key: str) -> int:
+    """The number of literal characters of a glob or a regular expression."""
+    if key.startswith(REGEX):
+        return len(re.findall(r"\w", re.sub(r"\[.*?\]|\{.*?\}|\\[a-zA-Z]", "", key.removeprefix(REGEX))))
+    return sum(c not in "*?[]" for c in key)

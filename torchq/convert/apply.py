@@ -12,6 +12,7 @@ from torchq.convert.resize import resize
 from torchq.convert.rewrite import (
     Chain,
     chains,
+    class_names,
     functions_to_modules,
     layer_of,
     leave_out,
@@ -20,10 +21,13 @@ from torchq.convert.rewrite import (
 )
 from torchq.errors import GraphError, SchemeError, TorchqError
 from torchq.graph import Step, Symbolic, read_steps, symbolic
-from torchq.graph.shapes import sample_shape, shapes
-from torchq.nn import QInput, QLayer
+from torchq.graph.shapes import reads_integers, sample_shape, shapes
+from torchq.nn import QInput, QLayer, QReLU
 from torchq.nn.folded import Folding, fold_batch_norm
 from torchq.quantizers import make
+from torchq.quantizers.adaptive import quantized_adaptive
+from torchq.quantizers.bits import quantized_bits
+from torchq.quantizers.relu import quantized_relu
 from torchq.scheme import ANY, Scheme
 
 INPUT_QUANTIZER = "input_quantizer"
@@ -38,14 +42,18 @@ def quantize(
     fold: Literal["train", "now"] = "train",
     folding: Folding = "ema_stats",
     freeze_delay: int | None = None,
+    prefer_adaptive: bool = False,
 ) -> fx.GraphModule:
     """A quantized copy of a float model; the model itself stays as it is.
 
-    ``scheme.units`` is applied first: the strongest neurons are kept. Then every ``Linear`` becomes a
-    ``QLinear``, every ``ReLU`` (or call of ``F.relu``) a ``QReLU``, a ``BatchNorm1d`` after a ``Linear`` is
-    folded into it, and a :class:`~torchq.nn.QInput` named ``input_quantizer`` comes first. Names, parameters,
-    device, dtype and mode are those of the model; the calls of ``forward`` are kept as traced. A layer that
-    the scheme has no quantizer for stays float; :func:`~torchq.convert.left_float` lists these.
+    ``scheme.units`` is applied first: the strongest neurons are kept. Then every layer that
+    ``torchq.nn.LAYERS`` has a twin for is replaced: ``Linear`` by ``QLinear``, ``ReLU`` (or a call of
+    ``F.relu``) by ``QReLU``, ``+``, ``*`` and ``torch.cat`` by ``QAdd``, ``QMul`` and ``QConcat``, ... A
+    batch norm after a layer with weights is folded into it, and a :class:`~torchq.nn.QInput` named
+    ``input_quantizer`` comes first, unless the model reads whole numbers. Names, parameters, device, dtype
+    and mode are those of the model; the calls of ``forward`` are kept as traced, and a module that is called
+    several times stays one module with one set of quantizers. A layer that the scheme has no quantizer for
+    stays float; :func:`~torchq.convert.left_float` lists these with the reason.
 
     Args:
         model: a float model, or one that has some quantized layers already.
@@ -56,6 +64,8 @@ def quantize(
             weights, and is done with it.
         folding: for ``"train"``: which statistics the weights are folded with in training.
         freeze_delay: for ``"train"``: training steps until the statistics stay as they are; None for never.
+        prefer_adaptive: the outputs of relus get ``quantized_adaptive`` in the place of ``quantized_relu``
+            and ``quantized_bits``: as many bits, and a range that follows the values.
 
     Returns:
         A ``torch.fx.GraphModule`` with the model's module names.
@@ -83,7 +93,7 @@ def quantize(
         {"folding": folding, "freeze_delay": freeze_delay} if fold == "train" else None
     )
     for chain in chains(found):
-        _convert(result, found, chain, scheme, options)
+        _convert(result, found, chain, scheme, options, prefer_adaptive)
     for step in found.steps:
         if isinstance(step.module, QLayer):
             _requantize(found, step, step.module, scheme)
@@ -98,18 +108,25 @@ def quantize(
 
 
 def _convert(
-    result: fx.GraphModule, found: Symbolic, chain: Chain, scheme: Scheme, options: dict[str, Any] | None
+    result: fx.GraphModule,
+    found: Symbolic,
+    chain: Chain,
+    scheme: Scheme,
+    options: dict[str, Any] | None,
+    prefer_adaptive: bool,
 ) -> None:
     """Put the quantized layer into the place of the first module, and leave the others out."""
     steps, layer = chain
     first, *others = steps
     texts = {slot: text for slot in layer.slots if (text := _text(found, steps, layer, slot, scheme))}
-    if layer.slots[0] not in texts:
+    if layer.slots[0] not in texts and not layer.always_converted:
         return
+    if prefer_adaptive and issubclass(layer, QReLU):
+        texts["output"] = _adaptive(texts["output"])
     modules = [module_of(step) for step in steps]
     try:
         if others and options is None:
-            folded = fold_batch_norm(*cast("tuple[nn.Linear, nn.BatchNorm1d]", tuple(modules)))
+            folded = fold_batch_norm(*cast("tuple[Any, Any]", tuple(modules)))
             plain = layer_of(first)
             assert plain is not None  # noqa: S101 - told to the type checker
             made: QLayer = plain.from_float([folded], texts)
@@ -124,11 +141,14 @@ def _convert(
 
 def _text(found: Symbolic, steps: list[Step], layer: type[QLayer], slot: str, scheme: Scheme) -> str | None:
     """The quantizer that goes into a slot of the layer that stands for these steps."""
-    name = steps[0].name
-    pattern = scheme.pattern(name, slot)
-    text = scheme.slot(name, slot)
-    if text is None or pattern != ANY or slot != "output" or layer.slots == ("output",):
+    name, classes = steps[0].name, class_names(found, steps[0])
+    pattern = scheme.pattern(name, slot, classes)
+    text = scheme.slot(name, slot, classes)
+    activation = layer.slots[0] == "output" and not layer.always_converted
+    if text is None or pattern != ANY or slot != "output" or activation:
         return text
+    if layer.keeps_grid:
+        return None
     reader = _sum_behind(found, steps[-1].name)
     if reader is None:
         return None
@@ -155,16 +175,31 @@ def _sum_behind(found: Symbolic, name: str) -> str | None:
 
 def _requantize(found: Symbolic, step: Step, layer: QLayer, scheme: Scheme) -> None:
     """Quantizers for a layer that is quantized already, where the scheme means it and not just any."""
-    if isinstance(layer, QInput):
+    if isinstance(layer, QInput) or step.name != step.target:
         return
+    classes = class_names(found, step)
     for slot in layer.slots:
-        if scheme.pattern(step.name, slot) not in (None, ANY):
-            layer.set_quantizer(slot, scheme.slot(step.name, slot), next(found.root.parameters(), None))
+        key = scheme.pattern(step.name, slot, classes)
+        if key is not None and key != ANY:
+            layer.set_quantizer(slot, scheme.layers[key][slot], next(found.root.parameters(), None))
+
+
+def _adaptive(text: str) -> str:
+    """The quantizer of as many bits whose range follows the activation, for one of a fixed range."""
+    quantizer = make(text)
+    if not isinstance(quantizer, quantized_relu | quantized_bits):
+        return text
+    return str(quantized_adaptive(quantizer.name, quantizer.bits))
 
 
 def _quantize_input(result: fx.GraphModule, found: Symbolic, scheme: Scheme) -> None:
     if scheme.input is None:
         return
+    if reads_integers(found):
+        raise SchemeError(
+            f"{type(found.root).__name__} reads whole numbers, which need no quantizer",
+            hint="leave the scheme's input out",
+        )
     for reader in found.readers(found.input):
         if isinstance(reader.module, QInput):
             reader.module.set_quantizer("output", scheme.input, next(found.root.parameters(), None))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torchq.advice import advice
-from torchq.convert.rewrite import is_float, layer_of, module_of
+from torchq.convert.rewrite import class_names, is_float, layer_of, module_of
 from torchq.errors import SchemeError
 from torchq.graph import Step, Symbolic
-from torchq.nn.registry import replacement
-from torchq.scheme import Scheme
+from torchq.nn.registry import LAYERS, replacement
+from torchq.scheme import CLASS, Scheme
 
 
 def check_scheme(found: Symbolic, scheme: Scheme) -> None:
@@ -16,11 +18,13 @@ def check_scheme(found: Symbolic, scheme: Scheme) -> None:
     Raises:
         SchemeError: patterns that match no layer, or slots that a layer lacks; all are named at once.
     """
-    layers = {step.name: step for step in found.steps if is_float(step) or layer_of(step) is not None}
-    faults = [
-        SchemeError(f"the scheme names {name!r}, which matches no layer", hint=advice(name, layers, "Layers"))
-        for name in scheme.unused(layers)
-    ]
+    layers = {
+        step.name: step
+        for step in found.steps
+        if step.name == step.target and (is_float(step) or layer_of(step) is not None)
+    }
+    classes = {name for step in layers.values() for name in class_names(found, step)}
+    faults = [_unmatched(name, layers, classes) for name in scheme.unused(layers, classes)]
     for name, slots in scheme.layers.items():
         if name in layers:
             faults += [fault for slot in slots if (fault := _slot_fault(found, layers[name], slot))]
@@ -28,6 +32,17 @@ def check_scheme(found: Symbolic, scheme: Scheme) -> None:
         raise faults[0]
     if faults:
         raise SchemeError("\n".join(map(str, faults)))
+
+
+def _unmatched(key: str, layers: Mapping[str, Step], classes: set[str]) -> SchemeError:
+    if key.startswith(CLASS):
+        known = {*LAYERS, *(cls.__name__ for _, layer in LAYERS.items() for cls in layer.replaces)}
+        shown = [f"{CLASS}{name}" for name in sorted(classes & known)]
+        return SchemeError(f"the scheme names {key!r}, and no layer is one", advice(key, shown, "Classes"))
+    hint = f"write {CLASS}{key} for all layers of this class" if key in classes else None
+    return SchemeError(
+        f"the scheme names {key!r}, which matches no layer", hint or advice(key, layers, "Layers")
+    )
 
 
 def _slot_fault(found: Symbolic, step: Step, slot: str) -> SchemeError | None:

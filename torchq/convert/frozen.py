@@ -30,8 +30,16 @@ def freeze(model: M) -> M:
         >>> bool((frozen[0].weight == model[0].quantized_weight()).all()), frozen[0].weight.requires_grad
         (True, False)
     """
-    frozen: nn.Module = model.frozen() if isinstance(model, QLayer) else copy.deepcopy(model)
-    for name, module in list(frozen.named_modules()):
-        if name and isinstance(module, QLayer):
-            frozen.set_submodule(name, module.frozen())
+    frozen = _frozen(copy.deepcopy(model), {})
     return frozen.eval().requires_grad_(False)  # type: ignore[return-value]
+
+
+def _frozen(module: nn.Module, done: dict[nn.Module, nn.Module]) -> nn.Module:
+    """The module with every layer in it frozen; one that stands in several places stays one."""
+    if module in done:
+        return done[module]
+    result = module.frozen() if isinstance(module, QLayer) else module
+    done[module] = done[result] = result
+    for name, child in list(result.named_children()):
+        setattr(result, name, _frozen(child, done))
+    return result

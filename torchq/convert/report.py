@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from torchq.graph import Symbolic, symbolic
+from torchq.graph.shapes import reads_integers
 from torchq.nn import QLayer
 from torchq.nn.registry import replacement
 
@@ -29,22 +30,36 @@ def left_float(model: nn.Module) -> dict[str, str]:
     found = symbolic(model)
     quantized = {found.input: False}
     reasons: dict[str, str] = {}
-    if not _input_is_quantized(found):
+    if not reads_integers(found) and not _input_is_quantized(found):
         reasons[found.input] = "no quantizer"
     for step in found.steps:
-        module = step.module
+        module, again = step.module, step.target is not None and step.name != step.target
         quantized[step.name] = all(quantized[source] for source in step.sources)
         if isinstance(module, QLayer):
-            reasons |= {f"{step.name}.{slot}": "no quantizer" for slot in module.missing_slots()}
-            quantized[step.name] = module.makes_grid
+            reasons |= {f"{step.target}.{slot}": "no quantizer" for slot in module.missing_slots()}
+            if module.needs_grid:
+                for source in step.sources:
+                    origin = None if quantized[source] else _summing(found, source)
+                    if origin is not None:
+                        reasons[f"{origin}.output"] = f"no quantizer, and {step.name} reads it"
+            quantized[step.name] = module.makes_grid or (module.keeps_grid and quantized[step.name])
         elif step.passive is None and module is not None:
             layer = replacement([module])
             why = f"no {layer.slots[0]} quantizer" if layer else "follows no layer that it is folded into"
-            reasons[step.name] = f"{type(module).__name__}, {why}"
+            if not again:
+                reasons[step.name] = f"{type(module).__name__}, {why}"
             quantized[step.name] = False
-        elif module is not None and replacement([module]) is not None and not quantized[step.source]:
+        elif not (again or module is None or quantized[step.source] or replacement([module]) is None):
             reasons[step.name] = f"{type(module).__name__}, no output quantizer"
     return reasons
+
+
+def _summing(found: Symbolic, name: str) -> str | None:
+    """The layer of ours whose exact sums arrive here, dropouts and the like passed by."""
+    step = found.step(name)
+    while step is not None and step.passive is not None and step.passive.kind != "relu":
+        step = found.step(step.source)
+    return step.target if step is not None and isinstance(step.module, QLayer) else None
 
 
 def _input_is_quantized(found: Symbolic) -> bool:

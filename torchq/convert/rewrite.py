@@ -119,3 +119,18 @@ def module_of(step: Step) -> nn.Module:
     if step.module is None:
         raise TypeError(f"{step.name} is a function")
     return step.module
+
+
+def class_names(found: Symbolic, step: Step) -> tuple[str, ...]:
+    """The classes that a scheme can call a layer by: the quantized layer's, nearest first, and the float one.
+
+    A layer with a batch norm behind it counts as the folded pair as well.
+    """
+    module = module_of(step)
+    layers = [layer_of(step)]
+    after = [reader.module for reader in found.readers(step.name) if reader.module is not None]
+    if len(after) == 1:
+        layers.insert(0, replacement([module, after[0]]))
+    classes = [cls for layer in layers if layer is not None for cls in layer.__mro__]
+    names = [cls.__name__ for cls in [*classes, type(module)] if issubclass(cls, nn.Module)]
+    return tuple(dict.fromkeys(names))

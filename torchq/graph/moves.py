@@ -13,6 +13,7 @@ from torch import Tensor
 from torchq.errors import GraphError
 from torchq.formats import FixedPoint, Format
 from torchq.formats.arithmetic import widest
+from torchq.nn.merge import thin
 
 Indices = npt.NDArray[np.int64]
 
@@ -72,7 +73,7 @@ def moved_format(format: Format | None, shape: tuple[int, ...], indices: Indices
 
     def carried(field: Any) -> Any:
         values = np.asarray(field)
-        return field if values.ndim == 0 else _thin(np.broadcast_to(values, shape).reshape(-1)[indices])
+        return field if values.ndim == 0 else thin(np.broadcast_to(values, shape).reshape(-1)[indices])
 
     return FixedPoint(
         carried(format.width),
@@ -86,12 +87,3 @@ def moved_format(format: Format | None, shape: tuple[int, ...], indices: Indices
 def order_is_kept(indices: Indices) -> bool:
     """Whether all values are there in the order in which they were."""
     return bool(np.array_equal(indices.ravel(), np.arange(indices.size)))
-
-
-def _thin(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Axes along which nothing changes get length 1, so that formats per channel stay such."""
-    for axis in range(values.ndim):
-        first = values.take([0], axis=axis) if values.shape[axis] else values
-        if np.array_equal(np.broadcast_to(first, values.shape), values):
-            values = first
-    return values

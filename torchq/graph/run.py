@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torchq.formats import FixedPoint
 from torchq.graph.model import Graph, Node
 from torchq.graph.steps import Step
 from torchq.nn import QLayer
-from torchq.workload import Workload
+from torchq.workload import TensorSpec, Workload
 
 WIRES = ("input", "identity", "reshape", "transpose", "item")
 """Kinds of nodes that do no work."""
@@ -89,13 +90,21 @@ def workloads(graph: Graph) -> tuple[Workload, ...]:
     Args:
         graph: from :func:`~torchq.graph.trace`.
     """
-    found = []
+    found: list[Workload] = []
     for node in graph.nodes:
         if node.kind in WIRES:
             continue
-        inputs = tuple(graph.node(name).spec for name in node.inputs)
+        inputs = tuple(_spec(graph, graph.node(name)) for name in node.inputs)
         if isinstance(node.module, QLayer):
             found += node.module.workloads(node.name, inputs, node.spec)
         else:
             found.append(Workload(node.name, node.kind, inputs, node.spec))
     return tuple(found)
+
+
+def _spec(graph: Graph, node: Node) -> TensorSpec:
+    """A tensor by the name of the layer that made its values, reshaped as it is read."""
+    spec, maker = node.spec, node
+    while maker.kind in WIRES and maker.inputs:
+        maker = graph.node(maker.inputs[0])
+    return replace(spec, name=maker.name)

@@ -99,9 +99,8 @@ class _Walk:
             for slot in layer.missing_slots():
                 self._problem(f"the {slot} of {step.name} has no quantizer", f"give it a {slot}_quantizer")
         self._asked.add(id(layer))
-        if missing and len(sources) > 1:
-            return layer.kind, None, layer.makes_grid
-        return layer.kind, layer.format_of([source.spec for source in sources]), layer.makes_grid
+        quantized = layer.makes_grid or (layer.keeps_grid and not missing)
+        return layer.kind, layer.format_of([source.spec for source in sources]), quantized
 
     def _passive(self, step: Step, passive: Passive) -> tuple[str, Format | None, bool]:
         source = self.nodes[step.source]

@@ -15,6 +15,12 @@ from torchq.nn.folded import QConv2dBatchNorm as QConv2dBatchNorm
 from torchq.nn.folded import QLinearBatchNorm1d as QLinearBatchNorm1d
 from torchq.nn.layer_norm import QLayerNorm as QLayerNorm
 from torchq.nn.linear import QLinear as QLinear
+from torchq.nn.merge import Add as Add
+from torchq.nn.merge import Concat as Concat
+from torchq.nn.merge import Mul as Mul
+from torchq.nn.merge import QAdd as QAdd
+from torchq.nn.merge import QConcat as QConcat
+from torchq.nn.merge import QMul as QMul
 from torchq.nn.passive import without_sign as without_sign
 from torchq.nn.recurrent_gru import QGRU as QGRU
 from torchq.nn.recurrent_lstm import QLSTM as QLSTM

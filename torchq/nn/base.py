@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
+from torchq.errors import TorchqError
 from torchq.formats import FixedPoint, Format
 from torchq.quantizers import Quantizer, make
 from torchq.workload import TensorSpec, Workload
@@ -57,6 +59,8 @@ class QLayer(nn.Module):
     """Whether what it reads must come from a quantizer."""
     reads_integers: ClassVar[bool] = False
     """Whether it reads whole numbers (an embedding); such an input needs no quantizer."""
+    keeps_grid: ClassVar[bool] = False
+    """Whether it leaves values on the grids that they came on, if it has no output quantizer."""
     always_converted: ClassVar[bool] = False
     """Whether it takes the float layer's place even where the scheme has no quantizer for it."""
 
@@ -183,6 +187,14 @@ class QLayer(nn.Module):
         """The layer that an example describes."""
         return cls.from_float(example.modules(), example.slots, **example.options)
 
+    def dequantized(self) -> nn.Module:
+        """The float layer that it stands for, with copies of the parameters; see ``torchq.dequantize``.
+
+        Raises:
+            TorchqError: there is none.
+        """
+        return float_twin(self)
+
     # ------------------------------------------------------------------ how it looks
 
     def extra_repr(self) -> str:
@@ -192,6 +204,50 @@ class QLayer(nn.Module):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
+
+
+def float_twin(layer: QLayer) -> nn.Module:
+    """A float module of the class that a layer stands for, without quantizers.
+
+    Arguments that torch lists in the class's ``__constants__``, parameters and buffers are those of the
+    layer. A folded batch norm is multiplied in; a quantizer alone becomes ``nn.Identity``.
+
+    Raises:
+        TorchqError: the float class cannot be made this way.
+    """
+    if not layer.replaces:
+        return nn.Identity().train(layer.training)
+    cls, *others = layer.replaces
+    twin: nn.Module
+    if isinstance(layer, cls):
+        twin = cls.__new__(cls)
+        nn.Module.__init__(twin)
+        plain = {k: v for k, v in layer.__dict__.items() if k not in twin.__dict__}
+        twin.__dict__.update(copy.deepcopy(plain))
+        for name, parameter in layer._parameters.items():
+            twin.register_parameter(name, copy.deepcopy(parameter))
+        for name, buffer in layer._buffers.items():
+            twin.register_buffer(name, copy.deepcopy(buffer))
+        if others:
+            _fold_into(twin, layer)
+    else:
+        names = [name for name in getattr(cls, "__constants__", ()) if hasattr(layer, name)]
+        try:
+            twin = cls(**{name: getattr(layer, name) for name in names})
+        except TypeError:
+            raise TorchqError(f"a {type(layer).__name__} has no float layer that says the same") from None
+    return twin.train(layer.training)
+
+
+def _fold_into(twin: nn.Module, layer: QLayer) -> None:
+    folded = getattr(layer, "folded", None)
+    if folded is None:
+        raise TorchqError(f"a {type(layer).__name__} does not say what it folds")
+    with torch.no_grad():
+        weight, bias = folded()
+    dtype = next(layer.parameters()).dtype
+    twin.register_parameter("weight", nn.Parameter(weight.detach().to(dtype).clone()))
+    twin.register_parameter("bias", nn.Parameter(bias.detach().to(dtype).clone()))
 
 
 def zeros(values: Tensor) -> int:

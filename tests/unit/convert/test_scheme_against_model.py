@@ -41,6 +41,18 @@ LAYERS = "Layers: fc1, bn1, relu1, fc2, relu2, output"
         ),
         ({"conv*": {"weight": Q}}, f"the scheme names 'conv*', which matches no layer; {LAYERS}"),
         ({"drop": {"output": Q}}, f"the scheme names 'drop', which matches no layer; {LAYERS}"),
+        (
+            {"Linear": {"weight": Q}},
+            "the scheme names 'Linear', which matches no layer; "
+            "write class:Linear for all layers of this class",
+        ),
+        (
+            {"class:Linaer": {"weight": Q}},
+            "the scheme names 'class:Linaer', and no layer is one; did you mean 'class:Linear'? "
+            "Classes: class:BatchNorm1d, class:Linear, class:QActivation, class:QLinear, "
+            "class:QLinearBatchNorm1d, class:QReLU, class:ReLU",
+        ),
+        ({"re:^x": {"weight": Q}}, f"the scheme names 're:^x', which matches no layer; {LAYERS}"),
         ({"relu1": {"weight": Q}}, "relu1 (ReLU) has no slot 'weight'; its slots: output"),
         (
             {"bn1": {"weight": Q}},
@@ -78,3 +90,22 @@ def test_a_relu_between_two_sums_is_not_put_in_silently() -> None:
         "give a an output quantizer of its own"
     )
     quantize(straight, Scheme.uniform(Q, Q, output="quantized_relu(6)").with_slot("a", "output", Q))
+
+
+def test_classes_mean_float_and_quantized_layers() -> None:
+    five = "quantized_bits(5,0,alpha=1.0)"
+    found = quantize(
+        model(),
+        Scheme(
+            {
+                "class:Linear": {"weight": Q},
+                "class:QLinearBatchNorm1d": {"weight": five, "bias": five},
+                "class:ReLU": {"output": "quantized_relu(3)"},
+                "re:2$": {"output": "quantized_relu(4)"},
+            }
+        ),
+    )
+    weights = [str(found.get_submodule(name).weight_quantizer) for name in ("fc1", "fc2", "output")]
+    assert weights == [five, "quantized_bits(6,0,alpha=1.0)", "quantized_bits(6,0,alpha=1.0)"]
+    outputs = [str(found.get_submodule(name).output_quantizer) for name in ("relu1", "relu2", "fc2")]
+    assert outputs == ["quantized_relu(3,0)", "quantized_relu(4,0)", "quantized_relu(4,0)"]

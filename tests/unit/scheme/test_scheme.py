@@ -120,7 +120,7 @@ def test_it_survives_json(scheme: Scheme) -> None:
     [
         (
             {"layers": {"fc1": {"wieght": SIX}}},
-            "fc1: unknown slot 'wieght'; did you mean 'weight'? Known: weight, bias, output",
+            f"fc1: unknown slot 'wieght'; did you mean 'weight'? Known: {', '.join(SLOTS)}",
         ),
         (
             {"layers": {"fc1": SIX}},
@@ -150,3 +150,74 @@ def test_a_wrong_quantizer_names_layer_and_slot() -> None:
         Scheme({"fc1": {"bias": "quantized_bit(6,0)"}})
     with pytest.raises(SchemeError, match=r"^input: .*"):
         Scheme(input="quantized_bits(0)")
+
+
+FOUR, FIVE, TEN = (f"quantized_bits({bits},0,alpha=1.0)" for bits in (4, 5, 10))
+
+
+def test_entries_merge_from_general_to_specific() -> None:
+    scheme = Scheme(
+        {
+            "*": {"weight": FOUR, "bias": FOUR, "output": FOUR},
+            "class:Linear": {"weight": FIVE, "bias": FIVE},
+            "re:^fc[0-9]$": {"weight": SIX},
+            "fc2": {"output": TEN},
+        }
+    )
+    classes = ("QLinear", "Linear")
+
+    def slots(name: str, classes: tuple[str, ...]) -> list[str | None]:
+        return [scheme.slot(name, slot, classes) for slot in ("weight", "bias", "output")]
+
+    assert slots("fc1", classes) == [SIX, FIVE, FOUR]
+    assert slots("fc2", classes) == [SIX, FIVE, TEN]
+    assert slots("head", classes) == [FIVE, FIVE, FOUR]
+    assert slots("conv", ("QConv2d", "Conv2d")) == [FOUR, FOUR, FOUR]
+    assert [scheme.pattern("fc2", slot, classes) for slot in ("weight", "bias", "output", "state")] == [
+        "re:^fc[0-9]$",
+        "class:Linear",
+        "fc2",
+        None,
+    ]
+
+
+def test_the_nearest_class_wins() -> None:
+    scheme = Scheme({"class:Linear": {"weight": FOUR}, "class:QLinear": {"weight": FIVE}})
+    assert scheme.slot("fc", "weight", ("QLinearBatchNorm1d", "QLinear", "Linear")) == FIVE
+    assert scheme.slot("fc", "weight", ("Linear",)) == FOUR
+    assert scheme.slot("fc", "weight") is None
+
+
+@pytest.mark.parametrize(
+    ("special", "general"),
+    [
+        ("re:^fc[0-9]$", "f*"),
+        ("fc[0-9]", "re:^f"),
+        ("re:block1", "re:block"),
+        ("re:^a\\d+bc{2}$", "re:ab"),
+        ("fc*", "re:.*"),
+    ],
+)
+def test_globs_and_expressions_by_their_literal_characters(special: str, general: str) -> None:
+    scheme = Scheme({special: {"weight": FOUR}, general: {"weight": FIVE}})
+    name = {"re:block1": "block12", "re:^a\\d+bc{2}$": "a1bcc"}.get(special, "fc1")
+    assert scheme.slot(name, "weight") == FOUR
+
+
+def test_a_faulty_expression() -> None:
+    with pytest.raises(SchemeError) as caught:
+        Scheme({"re:fc[": {"weight": SIX}})
+    assert str(caught.value) == "'re:fc[' is no regular expression: unterminated character set at position 2"
+
+
+def test_unused_expressions_and_classes() -> None:
+    scheme = Scheme({"re:^fc": {"weight": SIX}, "re:^bn": {"weight": SIX}, "class:A": {}, "class:B": {}})
+    assert scheme.unused(["fc1"], ["A"]) == ("re:^bn", "class:B")
+
+
+def test_as_text() -> None:
+    scheme = Scheme({"re:^fc": {"weight": SIX}, "class:Conv2d": {"output": FOUR}}, TEN, {"fc1": 3})
+    assert Scheme.from_text(scheme.to_text()) == scheme
+    with pytest.raises(SchemeError) as caught:
+        Scheme.from_text("{")
+    assert str(caught.value).startswith("a scheme must be JSON: Expecting property name")
