@@ -16,6 +16,8 @@ from torchq.formats import FixedPoint, Overflow, Rounding
 
 Codes = npt.NDArray[Any]
 
+_INT64 = 2.0**62
+
 
 def to_codes(values: npt.NDArray[np.float64], fraction: int) -> Codes:
     """The integers ``values * 2**fraction``; the values must stand on that grid.
@@ -24,8 +26,12 @@ def to_codes(values: npt.NDArray[np.float64], fraction: int) -> Codes:
         >>> to_codes(np.array([0.75, -2.0]), 2).tolist()
         [3, -8]
     """
-    flat = [_code(v, fraction) for v in np.asarray(values, dtype=np.float64).ravel().tolist()]
-    return objects(flat, np.shape(values))
+    exact = np.asarray(values, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        scaled = np.ldexp(exact, fraction)
+    if np.all(np.abs(scaled) < _INT64) and np.array_equal(scaled, np.rint(scaled)):
+        return np.asarray(scaled.astype(np.int64).astype(object))
+    return objects([_code(v, fraction) for v in exact.ravel().tolist()], exact.shape)
 
 
 def objects(flat: list[Any], shape: tuple[int, ...]) -> Codes:

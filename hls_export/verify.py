@@ -139,6 +139,7 @@ def verify(
         GraphError: the model cannot be traced.
         ExportError: the file cannot be read.
         BackendError: the project cannot be compiled.
+        VerifyError: the project was lowered from another model.
     """
     graph = read(onnx_path)
     sets = {"real": checked(x, graph.input_shape, "the vectors")}
@@ -147,6 +148,10 @@ def verify(
     samples = np.concatenate(list(sets.values()))
     if not len(samples):
         raise DataError("there are no vectors to compare", hint="give at least one")
+    if project is not None and project.digest not in (None, graph.digest()):
+        raise VerifyError(
+            f"{project.path} was lowered from another model than {onnx_path}", hint="lower it again"
+        )
     readings: list[Reading] = []
     if model is not None:
         readings.append(torch_reading(_traced(model, graph.input_shape), samples))

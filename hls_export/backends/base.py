@@ -141,6 +141,11 @@ class Project(ABC):
     def trace(self, x: npt.ArrayLike) -> dict[str, Array]:
         """What the project's layers make of samples, by the names of the graph's nodes."""
 
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of the network that it was lowered from; None if it is not known."""
+        return None if self.graph is None else self.graph.digest()
+
     @abstractmethod
     def report(self) -> FpgaReport:
         """The layers and their types, and resources as far as they are known."""

@@ -70,11 +70,12 @@ class CsimProject(Project):
         if not library.exists():
             self._build(library)
         self._library = ctypes.CDLL(str(library))
+        self.predict(np.zeros((1, *self.facts["input"]["shape"])))  # now it has read its weights
         return self
 
     def _library_path(self) -> Path:
-        """Named after the sources, so that a changed project is a new library."""
-        hasher = hashlib.sha256(" ".join(FLAGS).encode())
+        """Named after the sources and their place, so that a changed or moved project is a new library."""
+        hasher = hashlib.sha256(" ".join([*FLAGS, str(self._weights())]).encode())
         for pattern in _SOURCES:
             for file in sorted(self.path.glob(pattern)):
                 hasher.update(file.relative_to(self.path).as_posix().encode())
@@ -92,7 +93,6 @@ class CsimProject(Project):
         handle, name = tempfile.mkstemp(suffix=".so", dir=library.parent)
         os.close(handle)
         target = Path(name)
-        weights = (self.path / "firmware" / "weights").resolve()
         command = [
             compiler,
             *FLAGS,
@@ -100,7 +100,7 @@ class CsimProject(Project):
             "-fno-gnu-unique",
             "-Ifirmware/ap_types",
             "-I.",
-            f'-DWEIGHTS_DIR="{weights}"',
+            f'-DWEIGHTS_DIR="{self._weights()}"',
             *("-x", "c++", "-", "-o", str(target)),
         ]
         try:
@@ -122,8 +122,12 @@ class CsimProject(Project):
         finally:
             target.unlink(missing_ok=True)
 
+    def _weights(self) -> Path:
+        """Where the simulation reads its weights from; the place is compiled in."""
+        return (self.path / "firmware" / "weights").resolve()
+
     def _check_weights(self) -> None:
-        folder = self.path / "firmware" / "weights"
+        folder = self._weights()
         for entry in self.facts["constants"]:
             header, text = folder / f"{entry['file']}.h", folder / f"{entry['file']}.txt"
             try:
@@ -185,6 +189,11 @@ class CsimProject(Project):
         finally:
             library.free_trace_storage()
         return {name: np.array(rows).reshape(len(samples), -1) + 0.0 for name, rows in found.items()}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the network that it was lowered from."""
+        return str(self.facts["model"]["digest"])
 
     def report(self) -> FpgaReport:
         """The table of layers and types that the generator wrote down."""

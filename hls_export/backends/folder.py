@@ -35,13 +35,7 @@ def new_folder(out: Path, digest: str) -> Iterator[Path]:
         work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         work.chmod(0o755)
         yield work
-        old = None
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-            out.rename(old / out.name)
-        work.rename(out)
-        if old is not None:
-            shutil.rmtree(old, ignore_errors=True)
+        _swap(work, out)
     except OSError as fault:
         reason = fault.strerror or str(fault)
         raise BackendError(
@@ -51,6 +45,22 @@ def new_folder(out: Path, digest: str) -> Iterator[Path]:
     finally:
         if work is not None and work.exists() and work != out:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _swap(work: Path, out: Path) -> None:
+    """Put ``work`` in the place of ``out``; on a failure ``out`` is what it was."""
+    if not out.exists():
+        work.rename(out)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+    out.rename(old / out.name)
+    try:
+        work.rename(out)
+    except OSError:
+        (old / out.name).rename(out)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def check_target(out: Path, digest: str) -> None:

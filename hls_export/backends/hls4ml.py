@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -108,7 +109,7 @@ def _write(graph: HardwareGraph, work: Path, settings: Settings, backend: str) -
             raise
         except Exception as fault:  # hls4ml raises plain Exceptions of all sorts
             raise BackendError(f"hls4ml: {type(fault).__name__}: {fault}") from fault
-    _make_reproducible(model, work)
+    _make_reproducible(work)
     version = str(hls4ml.__version__)
     report = FpgaReport(
         source="csim",
@@ -201,11 +202,22 @@ def _set(precision: Any, grid: FixedPoint) -> None:
     precision.rounding_mode, precision.saturation_mode = str(grid.rounding), str(grid.overflow)
 
 
-def _make_reproducible(model: Any, work: Path) -> None:
+def _make_reproducible(work: Path) -> None:
     """The same model gives the same bytes: hls4ml's random stamp and the temporary path are taken out."""
-    stamp = str(model.config.get_config_value("Stamp"))
-    for file in (work / "build_lib.sh", work / "hls4ml_config.yml"):
-        text = file.read_text(encoding="utf-8").replace(stamp, "csim").replace(str(work), ".")
-        file.write_text(text, encoding="utf-8")
+    for name, patterns in _UNSTEADY.items():
+        text = (work / name).read_text(encoding="utf-8")
+        for pattern, steady in patterns:
+            text = re.sub(pattern, steady, text, flags=re.MULTILINE)
+        (work / name).write_text(text, encoding="utf-8")
     shutil.rmtree(work / "tb_data", ignore_errors=True)
     (work / "tb_data").mkdir()
+
+
+_UNSTEADY = {
+    "build_lib.sh": [(r"^LIB_STAMP=.*$", "LIB_STAMP=csim")],
+    "hls4ml_config.yml": [
+        (r"^Stamp:.*$", "Stamp: csim"),
+        (r"^OutputDir:.*$(\n[ ]+.*$)*", "OutputDir: ."),
+    ],
+}
+"""Lines with a random stamp, or with the folder that a project is written in before it is moved."""

@@ -21,6 +21,7 @@ from torchq.errors import ExportError
 from torchq.formats import FixedPoint, Overflow, Rounding
 
 _INT64_BITS = 62
+_MANTISSA = 53
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +107,13 @@ def finest(values: npt.NDArray[np.float64]) -> int:
         >>> finest(np.array([0.75, 3.0])), finest(np.array([4.0, 0.0])), finest(np.zeros(2))
         (2, -2, 0)
     """
-    fractions = []
-    for value in np.unique(np.abs(values[values != 0])).tolist():
-        numerator, denominator = value.as_integer_ratio()
-        trailing = (numerator & -numerator).bit_length() - 1
-        fractions.append(denominator.bit_length() - 1 if denominator > 1 else -trailing)
-    return max(fractions, default=0)
+    values = np.asarray(values, dtype=np.float64)
+    mantissa, exponent = np.frexp(values[values != 0])
+    if not mantissa.size:
+        return 0
+    whole = np.abs(np.ldexp(mantissa, _MANTISSA)).astype(np.int64)
+    zeros = np.frexp((whole & -whole).astype(np.float64))[1] - 1
+    return int(np.max(_MANTISSA - exponent - zeros))
 
 
 @singledispatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import onnx
 
 STANDARD = ("", "ai.onnx")
+MOST_VALUES = 2**24
+"""Samples larger than this are a damaged file, not a network for an FPGA."""
 
 
 @dataclass(frozen=True)
@@ -170,4 +173,6 @@ def _shape(path: str | Path, value: onnx.ValueInfoProto) -> tuple[int, ...]:
             f"{path}: the input {value.name!r} has no known shape",
             hint="export it with every size fixed but the batch",
         )
+    if math.prod(dims[1:]) > MOST_VALUES:
+        raise ExportError(f"{path}: the input {value.name!r} has {math.prod(dims[1:]):,} values")
     return tuple(dims[1:])

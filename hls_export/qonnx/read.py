@@ -18,6 +18,7 @@ from hls_export.hardware import Dense, HardwareGraph, Identity, Input, Node, Qua
 from hls_export.passes.bounds import annotate
 from hls_export.passes.drop_identities import drop_identities
 from hls_export.passes.quantize_first import quantize_first
+from hls_export.qonnx.arity import check_arity
 from hls_export.qonnx.batch_norm import fold_batch_norm
 from hls_export.qonnx.constants import Constant, fold
 from hls_export.qonnx.load import STANDARD, OnnxFile, Op, load
@@ -42,12 +43,18 @@ def read(path: str | Path) -> HardwareGraph:
             missing, an edge that no quantizer made, a scale that is no power of two, ...
     """
     file = load(path)
-    constants, ops = fold(file)
-    _refuse_unknown(file, ops)
-    reader = _Reader(file, constants, ops)
-    for op in ops:
-        _HANDLERS[op.kind](reader, op)
-    return reader.graph()
+    try:
+        check_arity(file)
+        constants, ops = fold(file)
+        _refuse_unknown(file, ops)
+        reader = _Reader(file, constants, ops)
+        for op in ops:
+            _HANDLERS[op.kind](reader, op)
+        return reader.graph()
+    except (ArithmeticError, IndexError, KeyError, TypeError, ValueError) as fault:
+        raise ExportError(
+            f"{path} is damaged: it says what no ONNX file can ({type(fault).__name__}: {fault})"
+        ) from fault
 
 
 class _Reader:

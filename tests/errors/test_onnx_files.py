@@ -135,7 +135,52 @@ def test_a_constant_whose_bytes_do_not_fit(path):
     assert _refused(path).startswith("constant 'c1' cannot be read (")
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_bytes_never_give_a_traceback(path, seed):
+    file = Foreign()
+    y = file.op("Add", _perceptron(file), file.quant(file.constant(weights(1, (3,)))))
+    file.save(path, file.quant(file.op("Relu", y), signed=0))
+    whole = path.read_bytes()
+    random = np.random.default_rng(seed)
+    outcomes = set()
+    for _ in range(150):
+        data = bytearray(whole)
+        data[random.integers(len(data))] = random.integers(256)
+        path.write_bytes(bytes(data))
+        try:
+            read(path)
+            outcomes.add("read")
+        except ExportError:
+            outcomes.add("refused")
+    assert outcomes == {"read", "refused"}
+
+
+def test_a_sample_of_absurd_size(path):
+    file = Foreign(("n", 2**31, 2**31))
+    file.save(path, file.quant("x"))
+    assert _refused(path) == "m.onnx: the input 'x' has 4,611,686,018,427,387,904 values"
+
+
 # ---------------------------------------------------------------------- nodes
+
+
+def test_a_node_with_too_few_inputs(path):
+    file = Foreign()
+    y = file.op("Quant", "x", file.constant(0.5), name="in", domain=DOMAIN)
+    file.save(path, y)
+    assert (
+        _refused(path) == "m.onnx: in (Quant) has 2 inputs and 1 outputs; 4 inputs and an output are needed"
+    )
+
+
+def test_attributes_that_no_file_can_have(path):
+    file = Foreign()
+    norm = [file.constant(v) for v in ([1.0] * 3, [0.0] * 3, [0.0] * 3, [1.0] * 3)]
+    file.save(path, file.op("BatchNormalization", _perceptron(file), *norm, name="bn1", epsilon="small"))
+    assert _refused(path) == (
+        "m.onnx is damaged: it says what no ONNX file can "
+        "(ValueError: could not convert string to float: 'small')"
+    )
 
 
 def test_every_unsupported_node_is_named_at_once(path):

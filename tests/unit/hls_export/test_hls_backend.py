@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,10 +183,13 @@ def test_settings_reach_the_project(tmp_path):
     assert (project.path / "firmware" / "tagger.cpp").exists()
 
 
-def test_the_same_model_gives_the_same_bytes(tmp_path):
-    for name in ("one", "two"):
-        lower(network(), tmp_path / name)
-    one, two = _files(tmp_path / "one"), _files(tmp_path / "two")
+@pytest.mark.parametrize("stamp", ["12345678", "1e345678", "deadbeef"])
+def test_the_same_model_gives_the_same_bytes(tmp_path, monkeypatch, stamp):
+    """Stamps that YAML writes with quotes, and a path that it folds, are no exception."""
+    lower(network(), tmp_path / "one")
+    monkeypatch.setattr("uuid.uuid4", lambda: f"00000000-{stamp}")
+    lower(network(), tmp_path / ("a b " * 30).strip() / "two")
+    one, two = _files(tmp_path / "one"), _files(tmp_path / ("a b " * 30).strip() / "two")
     assert one == two
     assert not any(str(tmp_path).encode() in data for data in one.values())
 
@@ -193,6 +197,17 @@ def test_the_same_model_gives_the_same_bytes(tmp_path):
 def test_nothing_is_printed(tmp_path, capsys):
     lower(one_layer(), tmp_path / "p", strategy="resource_unrolled", reuse_factor=2)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_project_that_was_moved_is_compiled_again(compiled, tmp_path):
+    """The place of the weights is compiled in, and hls4ml's code ends the process if they are not there."""
+    graph, project = compiled
+    shutil.copytree(project.path, tmp_path / "first")
+    moved = open_project(tmp_path / "first")
+    assert moved._library_path().name != project._library_path().name
+    shutil.rmtree(moved.compile().path)
+    x = adversarial(graph, 20)
+    assert (moved.predict(x) == emulate(graph, x)).all()
 
 
 def test_what_hls4ml_said_is_a_note(tmp_path):
@@ -275,6 +290,23 @@ def test_an_old_project_stays_when_a_new_one_fails(tmp_path, monkeypatch):
     before = _files(tmp_path / "p")
     monkeypatch.setattr("hls_export.backends.hls4ml.write_marker", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
+        lower(network(), tmp_path / "p", clock_ns=7)
+    assert _files(tmp_path / "p") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
+
+
+def test_an_old_project_comes_back_when_the_swap_fails(tmp_path, monkeypatch):
+    lower(network(), tmp_path / "p")
+    before = _files(tmp_path / "p")
+    rename = Path.rename
+
+    def only_away(self, target):
+        if Path(target) == tmp_path / "p" and ".old." not in str(self):
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", only_away)
+    with pytest.raises(BackendError, match=r"cannot be written \(Input/output error\)"):
         lower(network(), tmp_path / "p", clock_ns=7)
     assert _files(tmp_path / "p") == before
     assert [path.name for path in tmp_path.iterdir()] == ["p"]

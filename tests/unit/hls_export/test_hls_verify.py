@@ -155,6 +155,16 @@ def test_a_tampered_quantizer_is_placed(exported, tmp_path):
     assert verdict.first.expected > verdict.first.got
 
 
+def test_a_project_of_another_model(exported, tmp_path):
+    _, file = exported
+    path = _tampered(file.path, tmp_path / "m.onnx", "fc2.bias", 1)
+    project = Simulated(file.graph)
+    project.path = tmp_path / "hls"
+    with pytest.raises(VerifyError) as fault:
+        verify(None, path, project, adversarial(file.graph, 10))
+    assert str(fault.value) == f"{project.path} was lowered from another model than {path}; lower it again"
+
+
 def test_the_worst_difference_is_counted_in_lsbs():
     x = np.zeros((2, 1))
     one = Reading("one", np.array([[1.0, 2.0], [3.0, 4.0]]), lambda x: {})
