@@ -15,14 +15,15 @@ import pytest
 from torchq.cli.main import cli, guarded
 
 SMALL = (
-    "data.limit=3000",
-    "train.epochs=3",
-    "references.train.epochs=1",
-    "search.trials=4",
+    "data.limit=6000",
+    "train.epochs=8",
+    "references.train.epochs=2",
+    "search.trials=6",
     "search.searcher=random",
-    "search.train.epochs=1",
+    "search.train.epochs=2",
+    "pick.times_lower={energy_pj: 4}",
     "pick.candidates=1",
-    "pick.train.epochs=2",
+    "pick.train.epochs=8",
     "verify.jets=600",
     "verify.adversarial=400",
 )
@@ -79,7 +80,7 @@ def test_jets_to_verified_firmware(tmp_path: Path) -> None:
     again = torchq("run", "jets/autoq_energy", *SMALL, "--out", str(run))
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("done before") == 8
-    assert len(journal(run)) == 4
+    assert len(journal(run)) == 6
 
     other = torchq("run", "jets/autoq_energy", *SMALL, "seed=5", "--out", str(run))
     assert other.returncode == 2
