@@ -199,6 +199,7 @@ def test_nothing_is_printed(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_project_that_was_moved_is_compiled_again(compiled, tmp_path):
     """The place of the weights is compiled in, and hls4ml's code ends the process if they are not there."""
     graph, project = compiled

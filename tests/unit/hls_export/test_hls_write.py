@@ -174,6 +174,32 @@ def test_weights_that_are_no_fixed_point_are_carried_by_one(tmp_path, weight, va
     assert values is None or found.tolist() == values
 
 
+@pytest.mark.parametrize(
+    "weight",
+    [
+        FixedPoint(6, 1, rounding="RND", overflow="WRAP"),
+        FixedPoint(np.array([[2], [3], [4], [5], [6], [0]]), np.array([[1], [2], [1], [0], [3], [0]])),
+        FixedPoint(5, -2),
+        FixedPoint(5, 9),
+    ],
+)
+def test_of_weights_only_the_values_count(tmp_path, weight):
+    """Any rounding, and any width of each: the values stand on one common grid in the file."""
+    model = small()
+    model.fc1.set_quantizer("weight", weight)
+    exported = export(model, tmp_path / "m.onnx")
+    expected = model.fc1.quantized_weight().detach().numpy().T
+    assert (exported.graph.node("fc1").weight == expected).all()
+
+
+def test_sums_that_float64_cannot_hold(tmp_path):
+    """torch, ONNX and the emulator could not be compared exactly, so nothing is written."""
+    model = small(first=FixedPoint(40, 4), weight=FixedPoint(24, 1))
+    with pytest.raises(GraphError, match=r"^fc1 needs \d+ bits, and float64 is exact up to 53"):
+        export(model, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_rounding_down_is_floor(tmp_path):
     model = nn.Sequential(QInput(FixedPoint(6, 3, rounding="TRN")))
     export(model, tmp_path / "m.onnx", (4,))
