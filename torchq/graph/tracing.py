@@ -49,15 +49,28 @@ def trace(model: nn.Module, example: Tensor | tuple[int, ...] | None = None) -> 
         ...
         torchq.errors.GraphError: 0 reads a tensor that no quantizer made (input); put a quantizer after input
     """
+    graph, problems = walk(model, example)
+    if len(problems) == 1:
+        raise GraphError(*problems[0])
+    if problems:
+        raise GraphError("\n".join(f"{message}; {hint}" for message, hint in problems))
+    return graph
+
+
+def walk(
+    model: nn.Module, example: Tensor | tuple[int, ...] | None = None
+) -> tuple[Graph, list[tuple[str, str]]]:
+    """As :func:`trace`, for a model that may have unquantized places: they are returned, with a hint each.
+
+    Raises:
+        GraphError: the model cannot be traced, or calls something unknown.
+    """
     found = symbolic(model)
-    walk = _Walk(found, shapes(found, sample_shape(found, example)))
+    sizes = shapes(found, sample_shape(found, example))
+    pass_ = _Walk(found, sizes)
     for step in found.steps:
-        walk.take(step)
-    if len(walk.problems) == 1:
-        raise GraphError(*walk.problems[0])
-    if walk.problems:
-        raise GraphError("\n".join(f"{message}; {hint}" for message, hint in walk.problems))
-    return Graph(tuple(walk.nodes.values()), found.input, found.output)
+        pass_.take(step)
+    return Graph(tuple(pass_.nodes.values()), found.input, found.output), pass_.problems
 
 
 class _Walk:
