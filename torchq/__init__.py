@@ -22,12 +22,12 @@ from torchq.formats import FixedPoint as FixedPoint
 from torchq.graph import evaluate as evaluate
 from torchq.graph import trace as trace
 from torchq.nn import QActivation as QActivation
-from torchq.nn import QMul as QMul
-from torchq.nn import QConcat as QConcat
 from torchq.nn import QAdd as QAdd
+from torchq.nn import QConcat as QConcat
 from torchq.nn import QInput as QInput
 from torchq.nn import QLinear as QLinear
 from torchq.nn import QLinearBatchNorm1d as QLinearBatchNorm1d
+from torchq.nn import QMul as QMul
 from torchq.nn import QReLU as QReLU
 from torchq.scheme import Scheme as Scheme
 from torchq.summary import summary as summary
