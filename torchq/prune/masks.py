@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from torchq.errors import TrainError
 from torchq.nn import QLayer
@@ -62,12 +63,17 @@ def zero_pruned(module: nn.Module) -> None:
     """Set the pruned weights of a module to zero.
 
     It writes below autograd: a layer that is called twice in one forward pass keeps what the first call saved
-    for the gradient, and the values are the same.
+    for the gradient, and the values are the same. Where a parameter has another shape than its mask, since
+    somebody took neurons away, its zeros are its mask from now on.
     """
     for name in masked_names(module):
-        mask = mask_of(module, name)
-        if mask is not None:
-            module.get_parameter(name).data.masked_fill_(mask, 0.0)
+        mask, parameter = mask_of(module, name), module.get_parameter(name)
+        if mask is None:
+            continue
+        if mask.shape == parameter.shape:
+            parameter.data.masked_fill_(mask, 0.0)
+        else:
+            module.register_buffer(name + SUFFIX, parameter.detach() == 0)
 
 
 def zero_masked(model: nn.Module) -> nn.Module:
@@ -79,6 +85,19 @@ def zero_masked(model: nn.Module) -> nn.Module:
     for module in model.modules():
         zero_pruned(module)
     return model
+
+
+def watch_idle(model: nn.Module) -> None:
+    """Let attentions zero the weights of their ``out_proj``, which they read without calling it."""
+    for module in model.modules():
+        idle = any(type(x) is NonDynamicallyQuantizableLinear and masked_names(x) for x in module.children())
+        if idle and _before_parent not in module._forward_pre_hooks.values():
+            module.register_forward_pre_hook(_before_parent)
+
+
+def _before_parent(module: nn.Module, args: Any) -> None:  # noqa: ARG001
+    for child in module.children():
+        zero_pruned(child)
 
 
 def _before_forward(module: nn.Module, args: Any) -> None:  # noqa: ARG001
@@ -129,6 +148,7 @@ def carry_masks(source: nn.Module, target: nn.Module) -> None:
             continue
         check_zero(layer, other, name)
         set_mask(other, name, mask if mask.shape == parameter.shape else parameter.detach() == 0)
+    watch_idle(target)
 
 
 def restore_masks(model: nn.Module, state: Mapping[str, Any]) -> nn.Module:
@@ -159,6 +179,7 @@ def restore_masks(model: nn.Module, state: Mapping[str, Any]) -> nn.Module:
                 f"which has shape {tuple(parameter.shape)}"
             )
         set_mask(module, name, mask)
+    watch_idle(model)
     return model
 
 
@@ -171,11 +192,12 @@ def remove_masks(model: nn.Module) -> nn.Module:
     for _, module, name in list(masked_parameters(model)):
         zero_pruned(module)
         delattr(module, name + SUFFIX)
-        for hooks, hook in (
-            (module._forward_pre_hooks, _before_forward),
-            (module._state_dict_pre_hooks, _before_state_dict),
+    for module in model.modules():
+        for hooks, ours in (
+            (module._forward_pre_hooks, (_before_forward, _before_parent)),
+            (module._state_dict_pre_hooks, (_before_state_dict,)),
         ):
-            for key in [key for key, value in hooks.items() if value is hook]:
+            for key in [key for key, hook in hooks.items() if hook in ours]:
                 del hooks[key]
     return model
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchq.advice import advice
 from torchq.errors import TrainError
 from torchq.prune.magnitude import per_layer, together
-from torchq.prune.masks import check_zero, mask_of, set_mask, zero_pruned
+from torchq.prune.masks import check_zero, mask_of, set_mask, watch_idle, zero_pruned
 from torchq.prune.report import weights_of
 from torchq.prune.schedule import Schedule
 from torchq.prune.structured import group_pattern, in_groups, whole_neurons
@@ -47,7 +47,8 @@ class Pruner:
     a training that goes on from a checkpoint prunes as one that was never stopped.
 
     Args:
-        model: float or quantized; any module with parameters ``weight`` of two axes or more.
+        model: float or quantized; any module with parameters ``weight``, ``weight_...`` or
+            ``..._weight`` of two axes or more.
         schedule: how many weights at which step.
         scope: ``"layer"``: this share of each layer. ``"global"``: of all layers together. ``"neurons"``:
             this share of the neurons of each layer, the ones with the smallest norm, with their biases; the
@@ -88,6 +89,7 @@ class Pruner:
                 mask = mask_of(target.module, "bias")
                 none = torch.zeros_like(target.module.get_parameter("bias"), dtype=torch.bool)
                 set_mask(target.module, "bias", none if mask is None else mask)
+        watch_idle(model)
         self.steps = 0
         self.step(0)
 

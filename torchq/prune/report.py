@@ -90,7 +90,7 @@ def sparsity(model: nn.Module) -> Sparsity:
         model: float, quantized or frozen; it stays as it is.
 
     Returns:
-        All parameters named ``weight`` (or ``weight_...``) with two axes or more.
+        All parameters named ``weight``, ``weight_...`` or ``..._weight`` with two axes or more.
 
     Example:
         >>> layer = nn.Linear(4, 1, bias=False)
@@ -113,7 +113,7 @@ def weights_of(module: nn.Module) -> tuple[str, ...]:
     return tuple(
         name
         for name, parameter in module.named_parameters(recurse=False)
-        if (name == "weight" or name.startswith("weight_")) and parameter.ndim >= 2
+        if ("weight" in (name.partition("_")[0], name.rpartition("_")[2])) and parameter.ndim >= 2
     )
 
 

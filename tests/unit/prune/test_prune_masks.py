@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from torchq.data import load
 from torchq.errors import TrainError
 from torchq.graph import trace, workloads
 from torchq.models import jets_mlp
+from torchq.nn import LAYERS, Example, QLayer
 from torchq.prune import (
     ConstantSparsity,
     PolynomialDecay,
@@ -25,6 +27,7 @@ from torchq.prune import (
     sparsity,
     zero_masked,
 )
+from torchq.prune.report import weights_of
 from torchq.scheme import Scheme
 from torchq.train import fit, load_weights, predict_logits, save_weights
 
@@ -141,6 +144,54 @@ def test_fewer_neurons_keep_their_zeros() -> None:
     assert bool((twin.fc2.weight[before] == 0).all())
 
 
+def test_fewer_neurons_of_a_layer_that_stays_float() -> None:
+    model = jets_mlp(seed=0)
+    Pruner(model, ConstantSparsity(0.75))
+    twin = quantize(model, Scheme(units={"fc1": 20}), (16,))
+    assert type(twin.fc1) is nn.Linear
+    twin(torch.zeros(1, 16))
+    zeros = twin.fc1.weight == 0
+    assert torch.equal(twin.fc1.weight_pruned, zeros)
+    train_a_bit(twin)
+    twin(torch.zeros(1, 16))
+    assert torch.equal(twin.fc1.weight == 0, zeros)
+
+
+def examples() -> list[Any]:
+    return [
+        pytest.param(layer, example, id=f"{name}-{i}")
+        for name, layer in LAYERS.items()
+        for i, example in enumerate(layer.examples())
+        if any(weights_of(module) for module in layer.from_example(example).modules())
+    ]
+
+
+@pytest.mark.parametrize(("cls", "example"), examples())
+def test_every_layer_that_has_weights(cls: type[QLayer], example: Example) -> None:
+    torch.manual_seed(1)
+    layer = cls.from_example(example)
+    if any(isinstance(module, nn.Embedding) for module in layer.modules()):
+        return
+    model = nn.Sequential(layer)
+    Pruner(model, ConstantSparsity(0.5))
+    counted = sparsity(model)
+    assert counted.layers
+    for found in counted.layers:
+        assert found.pruned == found.count - round(found.count * 0.5)
+        assert found.zeros >= found.pruned
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.5)
+    zero_masked(model)
+    with_zeros = {name: parameter == 0 for name, parameter in model.named_parameters()}
+    for name, mask in model.named_buffers():
+        if name.endswith("_pruned"):
+            assert bool((mask <= with_zeros[name.removesuffix("_pruned")]).all())
+    frozen = freeze(model)
+    assert all(int((p == 0).sum()) >= p.numel() // 2 for n, p in frozen.named_parameters() if "weight" in n
+               and p.ndim > 1)  # fmt: skip
+
+
 def test_quantization_that_has_no_zero_is_refused() -> None:
     model = jets_mlp(seed=0)
     Pruner(model, ConstantSparsity(0.75))
@@ -164,6 +215,21 @@ def test_a_layer_that_is_called_twice_has_its_gradient() -> None:
     Pruner(layer, ConstantSparsity(0.5))
     layer(layer(torch.randn(3, 4))).sum().backward()
     assert layer.weight.grad is not None
+
+
+def test_attentions_which_read_a_layer_without_calling_it() -> None:
+    model = nn.MultiheadAttention(8, 2, batch_first=True)
+    Pruner(model, ConstantSparsity(0.5))
+    with torch.no_grad():
+        model.out_proj.weight.add_(1.0)
+        model.in_proj_weight.add_(1.0)
+    x = torch.randn(2, 3, 8)
+    model(x, x, x)
+    assert bool((model.out_proj.weight[model.out_proj.weight_pruned] == 0).all())
+    assert bool((model.in_proj_weight[model.in_proj_weight_pruned] == 0).all())
+    remove_masks(model)
+    assert not model._forward_pre_hooks
+    assert not model.out_proj._state_dict_pre_hooks
 
 
 def test_other_places_and_types() -> None:
