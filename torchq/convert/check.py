@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from torch import nn
+
 from torchq.advice import advice
 from torchq.convert.rewrite import class_names, is_float, layer_of, module_of
 from torchq.errors import SchemeError
@@ -56,9 +58,14 @@ def _slot_fault(found: Symbolic, step: Step, slot: str) -> SchemeError | None:
         return SchemeError(f"{what} has no slot {slot!r}", hint=hint)
     if slot not in layer.slots:
         return SchemeError(f"{what} has no slot {slot!r}", hint=f"its slots: {', '.join(layer.slots)}")
-    if slot == "bias" and getattr(module, "bias", None) is None and not _gets_bias(found, step):
+    if slot == "bias" and not _has_bias(module) and not _gets_bias(found, step):
         return SchemeError(f"{what} has no bias", hint=f"take the bias of {step.name} out of the scheme")
     return None
+
+
+def _has_bias(module: nn.Module) -> bool:
+    """Whether a layer has a bias, whatever it calls it (``bias_ih_l0``, ``in_proj_bias``)."""
+    return any("bias" in name for name, _ in module.named_parameters())
 
 
 def _gets_bias(found: Symbolic, step: Step) -> bool:

@@ -36,12 +36,23 @@ COUNTED: Mapping[str, tuple[str, ...]] = {
     "quantize": _STORED,
     "relu": _STORED,
     "softmax": _STORED,
+    "table": _STORED,
+    "layer_norm": ("parameters", "outputs"),
+    "rnn": _STORED,
+    "lstm": _STORED,
+    "gru": _STORED,
+    "matmul": ("inputs", "op_cost"),
+    "mul": ("inputs", "op_cost"),
+    "add": _STORED,
+    "concat": _STORED,
+    "attention": _MACS,
 }
 """Which parts of a layer's energy are summed, by its kind (QTools' ``include_energy``).
 
 Beside them the ``outputs`` of a product layer with its own output quantizer count, and nothing of a relu
 that only drops the sign: each tensor is paid for once when a quantizer makes it and once when a product layer
-reads it, however the layers are cut.
+reads it, however the layers are cut. Recurrent layers and attention are priced product by product; of tables,
+sums of tensors, gates and normalisation only what is stored has a price (QTools has no figure for the rest).
 """
 
 _KINDS = {
@@ -161,11 +172,12 @@ def _sum_up(layers: Sequence[Costs]) -> Costs:
 
 def _operations(work: Workload, process: Process, accumulator_type: Operand | None) -> float:
     """All multiplications and additions of a layer, in pJ."""
-    if work.macs == 0 or work.weight is None:
+    if work.macs == 0 or (work.weight is None and len(work.inputs) < 2):
         return 0.0
+    other = work.inputs[1].format if work.weight is None else work.weight.format
     total = accumulator_type
     if total is None:
-        product = multiplier(operand(work.weight.format), operand(work.inputs[0].format)).product
+        product = multiplier(operand(other), operand(work.inputs[0].format)).product
         total = accumulator(product, work.fan_in, operand(work.bias.format) if work.bias else None)
     add = _operation(process, "add", total.sort, total.bits)
     energy = 0.0

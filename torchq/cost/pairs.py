@@ -20,10 +20,11 @@ def operand_pairs(work: Workload) -> list[tuple[Operand, Operand, float]]:
 
     Pairs with an operand of no bits (a pruned one) are left out. Formats per element of the weight are told
     apart in every layer, those of the input where one value meets one column of the weight (``"linear"`` on
-    a vector); elsewhere the widest of the input counts.
+    a vector); elsewhere the widest of the input counts. Where there is no weight, the two tensors that the
+    layer reads are multiplied (``"matmul"``).
 
     Args:
-        work: a layer with a weight.
+        work: a layer with a weight, or with two inputs.
 
     Example:
         >>> from torchq.workload import ParamSpec, TensorSpec
@@ -35,7 +36,8 @@ def operand_pairs(work: Workload) -> list[tuple[Operand, Operand, float]]:
     """
     weight, x = work.weight, work.inputs[0]
     if weight is None:
-        return []
+        both = [operand(read.format) for read in work.inputs[:2]]
+        return [(both[1], both[0], float(work.macs))] if len(both) == 2 and all(v.bits for v in both) else []
     ws = _elements(weight.format, weight.shape)
     by_column = work.kind == "linear" and x.shape == weight.shape[-1:]
     xs = _elements(x.format, x.shape) if by_column else None

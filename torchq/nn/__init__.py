@@ -3,6 +3,7 @@
 from torchq.nn.activation import QActivation as QActivation
 from torchq.nn.activation import QInput as QInput
 from torchq.nn.activation import QReLU as QReLU
+from torchq.nn.attention import QMultiheadAttention as QMultiheadAttention
 from torchq.nn.baked import Baked as Baked
 from torchq.nn.base import Example as Example
 from torchq.nn.base import QLayer as QLayer

@@ -198,7 +198,7 @@ def check_softmax_slot(owner: str, slot: str, quantizer: Quantizer) -> None:
     Raises:
         QuantizerError: it makes no addresses of a table, or something else of 1.
     """
-    if slot in ("input", "sum"):
+    if slot in ("input", "scores", "sum"):
         address_format(owner, slot, quantizer)
     if slot == "exp":
         one = quantizer(torch.ones((), dtype=torch.float64, device=quantizer.qnoise_factor.device)).item()

@@ -41,13 +41,13 @@ class _Named(QTable):
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
-        """Flat and other samples."""
+        """With the default addresses, and with few."""
         (float_layer,) = cls.replaces
         return (
             Example(lambda: (float_layer(),), {"output": "quantized_bits(6,2,alpha=1)"}, (5,)),
             Example(
                 lambda: (float_layer(),),
-                {"output": "quantized_bits(9,1,alpha=1)"},
+                {"output": "quantized_bits(9,1,alpha=1)", "input": "quantized_bits(5,2,alpha=1)"},
                 (3, 4),
             ),
         )
