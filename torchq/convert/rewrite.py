@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import fx, nn
 
 from torchq.graph import Step, Symbolic
-from torchq.graph.steps import constants
 from torchq.nn import QLayer
 from torchq.nn.registry import is_float_layer, replacement
 
@@ -20,13 +19,8 @@ def functions_to_modules(result: fx.GraphModule, found: Symbolic) -> None:
     module too, which follows the mode of the model.
     """
     for step in found.steps:
-        if step.target is not None:
-            continue
-        if step.module is not None:
+        if step.target is None and step.module is not None:
             put_before(result, step.node, step.name, step.module)
-        elif step.passive is not None and step.passive.module is not None:
-            args, kwargs = constants(step.node)
-            put_before(result, step.node, step.name, step.passive.module(*args, **kwargs))
 
 
 def put_before(result: fx.GraphModule, node: fx.Node, name: str, module: nn.Module) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +124,6 @@ def read_steps(root: nn.Module, graph: fx.Graph) -> Symbolic:
             problems.append(made)
         else:
             steps.append(made)
-    problems += _misplaced(steps, names[result])
     if problems:
         hint = f"supported: {supported()}" if any("not supported" in text for text in problems) else None
         raise GraphError("\n".join(problems), hint)
@@ -183,15 +182,14 @@ def _step(
     title = name if what == name else f"{name} ({what})"
     if (node.op == "call_method" and target == "size") or target is getattr:
         return f"{title} asks for a length that is not the batch's; write the number"
-    if not known and node.op != "call_module":
-        function = function_of(target)
-        if function is not None:
-            args, kwargs = constants(node)
-            try:
-                module = function.module(*args, **kwargs)
-            except (TypeError, TorchqError) as fault:
-                return f"{title} is not supported with these arguments: {fault}"
-            stands_in = known = True
+    factory = None if node.op == "call_module" else _factory(target, passive)
+    if factory is not None:
+        args, kwargs = constants(node)
+        try:
+            module = factory(*args, **kwargs)
+        except (TypeError, TorchqError) as fault:
+            return f"{title} is not supported with these arguments: {fault}"
+        stands_in, known, passive = True, is_known(module), passive_module(module)
     if not known:
         return f"{title} is not supported"
     call, sources = read_call(node, sizes, as_module=stands_in)
@@ -201,6 +199,14 @@ def _step(
         return f"{title} must read exactly one tensor, got {len(sources)}"
     read = tuple(names[source] for source in sources)
     return Step(name, read, module, passive, node, call, str(target) if node.op == "call_module" else None)
+
+
+def _factory(target: Any, passive: Passive | None) -> Callable[..., nn.Module] | None:
+    """What makes the module that stands in for a function."""
+    if passive is not None:
+        return passive.module
+    function = function_of(target)
+    return None if function is None else function.module
 
 
 def constants(node: fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -213,12 +219,3 @@ def _holds_node(argument: Any) -> bool:
     found: list[fx.Node] = []
     fx.map_arg(argument, found.append)
     return bool(found)
-
-
-def _misplaced(steps: list[Step], output: str) -> list[str]:
-    """What may stand at the end only and does not."""
-    return [
-        f"{step.name} ({type(step.module).__name__}) may only be the last step of a model"
-        for step in steps
-        if step.passive is not None and step.passive.last_only and step.name != output
-    ]

@@ -81,6 +81,7 @@ class _Walk:
         self.nodes = {found.input: first}
         self.problems: list[tuple[str, str]] = []
         self._sizes = sizes
+        self._output = found.output
         self._asked: set[int] = set()
 
     def take(self, step: Step) -> None:
@@ -117,6 +118,12 @@ class _Walk:
 
     def _passive(self, step: Step, passive: Passive) -> tuple[str, Format | None, bool]:
         source = self.nodes[step.source]
+        if passive.last_only and step.name != self._output:
+            what = type(step.module).__name__
+            self._problem(
+                f"{step.name} ({what}) may only be the last step of a model",
+                "quantize it, or take it out",
+            )
         if not passive.moves:
             return passive.kind, passive.format(source.format), source.quantized and not passive.last_only
         if self._sizes[step.source].is_tuple:

@@ -1,5 +1,6 @@
 """Quantized layers: drop-in for those of ``torch.nn``, with quantizers in named slots."""
 
+from torchq.nn import functional as functional
 from torchq.nn.activation import QActivation as QActivation
 from torchq.nn.activation import QInput as QInput
 from torchq.nn.activation import QReLU as QReLU
