@@ -118,9 +118,9 @@ def _convert(
     """Put the quantized layer into the place of the first module, and leave the others out."""
     steps, layer = chain
     first, *others = steps
-    texts = {slot: text for slot in layer.slots if (text := _text(found, steps, layer, slot, scheme))}
-    if layer.slots[0] not in texts and not layer.always_converted:
+    if not layer.always_converted and _text(found, steps, layer, layer.slots[0], scheme) is None:
         return
+    texts = {slot: text for slot in layer.slots if (text := _text(found, steps, layer, slot, scheme))}
     if prefer_adaptive and issubclass(layer, QReLU):
         texts["output"] = _adaptive(texts["output"])
     modules = [module_of(step) for step in steps]
@@ -152,12 +152,26 @@ def _text(found: Symbolic, steps: list[Step], layer: type[QLayer], slot: str, sc
     reader = _sum_behind(found, steps[-1].name)
     if reader is None:
         return None
-    if not make(text).format.signed:
+    if not make(text).format.signed and not (layer.keeps_sign and _not_negative(found, steps[0])):
         raise SchemeError(
             f"{name} feeds {reader} with no relu between, and {text} would cut its negative values off",
             hint=f"give {name} an output quantizer of its own",
         )
     return text
+
+
+def _not_negative(found: Symbolic, step: Step) -> bool:
+    """Whether a step reads what a relu made, with nothing between that changes the sign."""
+    before = found.step(step.source)
+    while before is not None:
+        layer = layer_of(before)
+        if layer is not None and issubclass(layer, QReLU):
+            return True
+        keeps = before.passive is not None if layer is None else layer.keeps_sign
+        if not keeps or len(before.sources) != 1:
+            return False
+        before = found.step(before.source)
+    return False
 
 
 def _sum_behind(found: Symbolic, name: str) -> str | None:

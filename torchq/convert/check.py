@@ -51,11 +51,12 @@ def _slot_fault(found: Symbolic, step: Step, slot: str) -> SchemeError | None:
     module = module_of(step)
     what = f"{step.name} ({type(module).__name__})"
     layer = layer_of(step)
-    if layer is None:
-        before = found.step(step.source)
-        folds = before is not None and is_float(before) and replacement([module_of(before), module])
-        hint = f"it is folded into {step.source}; give that the quantizer" if folds else None
+    before = found.step(step.source)
+    if before is not None and is_float(before) and replacement([module_of(before), module]):
+        hint = f"it is folded into {step.source}; give that the quantizer"
         return SchemeError(f"{what} has no slot {slot!r}", hint=hint)
+    if layer is None:
+        return SchemeError(f"{what} has no slot {slot!r}")
     if slot not in layer.slots:
         return SchemeError(f"{what} has no slot {slot!r}", hint=f"its slots: {', '.join(layer.slots)}")
     if slot == "bias" and not _has_bias(module) and not _gets_bias(found, step):

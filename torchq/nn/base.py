@@ -63,6 +63,8 @@ class QLayer(nn.Module):
     """Whether it leaves values on the grids that they came on, if it has no output quantizer."""
     always_converted: ClassVar[bool] = False
     """Whether it takes the float layer's place even where the scheme has no quantizer for it."""
+    keeps_sign: ClassVar[bool] = False
+    """Whether no value below zero leaves it where none comes in."""
 
     # ------------------------------------------------------------------ quantizers
 

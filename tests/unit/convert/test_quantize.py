@@ -191,9 +191,7 @@ def test_a_slot_without_quantizer_leaves_the_layer_float() -> None:
 
 def test_left_float_names_batch_norms_that_follow_no_linear() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.BatchNorm1d(4), nn.Linear(4, 2))
-    assert left_float(quantize(model, UNIFORM)) == {
-        "2": "BatchNorm1d, follows no layer that it is folded into"
-    }
+    assert left_float(quantize(model, UNIFORM)) == {"2": "BatchNorm1d, no inverse quantizer"}
 
 
 def test_layers_that_are_quantized_already_stay_unless_they_are_named() -> None:

@@ -49,7 +49,7 @@ LAYERS = "Layers: fc1, bn1, relu1, fc2, relu2, output"
         (
             {"class:Linaer": {"weight": Q}},
             "the scheme names 'class:Linaer', and no layer is one; did you mean 'class:Linear'? "
-            "Classes: class:BatchNorm1d, class:Linear, class:QActivation, class:QLinear, "
+            "Classes: class:BatchNorm1d, class:Linear, class:QActivation, class:QBatchNorm1d, class:QLinear, "
             "class:QLinearBatchNorm1d, class:QReLU, class:ReLU",
         ),
         ({"re:^x": {"weight": Q}}, f"the scheme names 're:^x', which matches no layer; {LAYERS}"),

@@ -73,7 +73,7 @@ def test_all_places_are_named_at_once_and_dropouts_are_passed_by() -> None:
         "the bias of fc2 has no quantizer; give it a bias_quantizer",
         "the weight of fc3 has no quantizer; give it a weight_quantizer",
         "fc4 is a float Linear; quantize(model, scheme) turns Linear into QLinear",
-        "bn is a float BatchNorm1d; quantize(model, scheme) turns Conv1d + BatchNorm1d into QConv1dBatchNorm",
+        "bn is a float BatchNorm1d; quantize(model, scheme) turns BatchNorm1d into QBatchNorm1d",
     ]
 
 
