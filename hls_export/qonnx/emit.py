@@ -67,6 +67,13 @@ class Emitter:
         self._shapes[name] = exact.shape
         return name
 
+    def sizes(self, name: str, values: tuple[int, ...]) -> str:
+        """An int64 constant: a shape."""
+        from onnx import numpy_helper
+
+        self._constants.append(numpy_helper.from_array(np.array(values, dtype=np.int64), name))
+        return name
+
     def node(
         self,
         kind: str,

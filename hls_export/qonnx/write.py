@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from torchq.graph import Node as TorchNode
 
 CHECK_VECTORS = 512
+KINDS = ("identity", "input", "linear", "quantize", "relu", "reshape")
+"""The kinds of torch graph nodes that are written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +146,7 @@ class _Writer:
         self.emit = Emitter(name or "model")
         self.tensors: dict[str, str] = {}
         self.formats: dict[str, str] = {}
+        _refuse_unknown(graph)
         for node in graph.nodes:
             self.tensors[node.name] = self._take(node)
 
@@ -168,18 +171,20 @@ class _Writer:
                 return self.emit.input(node.name, node.shape)
             case "identity":
                 return self.tensors[node.inputs[0]]
+            case "reshape":
+                return self._reshape(node)
             case "quantize":
                 return self._quant(node, self.tensors[node.inputs[0]], node.name)
             case "relu":
                 return self._relu(node)
-            case "linear":
-                return self._linear(node)
-            case "softmax":
-                raise ExportError(
-                    f"{node.name} (softmax) has no exact fixed-point form",
-                    hint="export the model without it; the largest logit is the same class",
-                )
-        raise ExportError(f"{node.name} ({node.kind}) cannot be written as QONNX")
+        return self._linear(node)
+
+    def _reshape(self, node: TorchNode) -> str:
+        source = self.tensors[node.inputs[0]]
+        if node.shape == self.graph.node(node.inputs[0]).shape:
+            return source
+        shape = self.emit.sizes(f"{node.name}.shape", (-1, *node.shape))
+        return self.emit.node("Reshape", [source, shape], node.name, name=node.name, shape=node.shape)
 
     def _relu(self, node: TorchNode) -> str:
         source = self.tensors[node.inputs[0]]
@@ -241,6 +246,20 @@ class _Writer:
             )
         self.formats[node.name] = str(grid)
         return self.emit.quant(source, grid, name, node.name, node.shape)
+
+
+def _refuse_unknown(graph: Graph) -> None:
+    """Name every node that cannot be written."""
+    unknown = [node for node in graph.nodes if node.kind not in KINDS]
+    if len(unknown) == 1 and isinstance(unknown[0].module, nn.Softmax | nn.LogSoftmax):
+        raise ExportError(
+            f"{unknown[0].name} (softmax) has no exact fixed-point form",
+            hint="export the model without it; the largest logit is the same class",
+        )
+    if unknown:
+        count = "1 layer" if len(unknown) == 1 else f"{len(unknown)} layers"
+        listed = ", ".join(f"{node.name} ({node.kind})" for node in unknown)
+        raise ExportError(f"{count} cannot be written: {listed}", hint=f"these can: {', '.join(KINDS)}")
 
 
 def carrier(where: str, grid: Format) -> FixedPoint:

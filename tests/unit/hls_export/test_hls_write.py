@@ -17,7 +17,7 @@ from hls_export.qonnx.emit import Emitter
 from hls_export.vectors import adversarial
 from torchq.errors import ExportError, GraphError, RunDirError, VerifyError
 from torchq.formats import FixedPoint
-from torchq.nn import QActivation, QInput, QLinear, QLinearBatchNorm1d, QReLU
+from torchq.nn import QActivation, QConv1d, QInput, QLinear, QLinearBatchNorm1d, QReLU
 
 W = "quantized_bits(6,0,alpha=1)"
 
@@ -149,6 +149,29 @@ def test_the_model_stays_as_it_was(tmp_path):
     export(model, tmp_path / "m.onnx")
     assert model.training
     assert all((before[name] == value).all() for name, value in model.state_dict().items())
+
+
+def test_flatten_between_input_and_layers(tmp_path):
+    fc1 = QLinear(6, 3, weight_quantizer=W, bias_quantizer=W)
+    model = nn.Sequential(OrderedDict(q=QInput("quantized_bits(8,2,alpha=1)"), flat=nn.Flatten(), fc1=fc1))
+    exported = export(model, tmp_path / "m.onnx", (2, 3))
+    assert exported.graph.names == ("input", "q", "flat", "fc1")
+    assert exported.graph.input_shape == (2, 3)
+
+
+def test_everything_that_cannot_be_written_is_named(tmp_path):
+    model = nn.Sequential(
+        QInput(W),
+        QConv1d(2, 2, 1, weight_quantizer=W, bias_quantizer=W, output_quantizer=W),
+        nn.MaxPool1d(2),
+        nn.Flatten(),
+    )
+    with pytest.raises(ExportError) as fault:
+        export(model, tmp_path / "m.onnx", (2, 4))
+    assert str(fault.value) == (
+        "2 layers cannot be written: 1 (conv1d), 2 (max_pool); "
+        "these can: identity, input, linear, quantize, relu, reshape"
+    )
 
 
 def test_dropout_and_flat_reshapes_leave_no_trace(tmp_path):
