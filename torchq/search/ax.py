@@ -3,8 +3,8 @@
 Ax is slow where knobs are whole numbers (its discrete optimisers take up to 40 seconds a step with two
 objectives) and where its Gaussian process is fitted to the last digit. So every ordered knob is relaxed to a
 real range and rounded here, Ax being told about the rounded point and not about its own wish; the fit ends
-after :data:`FIT_STEPS` steps; and few starting points are followed. ``python -m benchmarks.searchers``
-measures what that leaves.
+after :data:`FIT_STEPS` steps; and few starting points are followed, :data:`CLIMB_STEPS` steps each.
+``python -m benchmarks.searchers`` measures what that leaves.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ LEAST_OBSERVED = 3
 
 FIT_STEPS = 50
 """Steps of a fit of the Gaussian process. The last digit takes 3 to 5 times as long and finds no better."""
+
+CLIMB_STEPS = 25
+"""Steps from a starting point towards the most promising point. More cost most while no trial is feasible."""
 
 
 @SEARCHERS.register("ax")
@@ -188,7 +191,11 @@ class AxSearcher(Searcher):
             ],
         )
         model = ModelConfig(botorch_model_class=_gaussian_process(), name="quick")
-        optimizer = {"num_restarts": self._restarts, "raw_samples": self._raw_samples}
+        optimizer = {
+            "num_restarts": self._restarts,
+            "raw_samples": self._raw_samples,
+            "options": {"maxiter": CLIMB_STEPS},
+        }
         spec = GeneratorSpec(
             Generators.BOTORCH_MODULAR,
             generator_kwargs={"surrogate_spec": SurrogateSpec(model_configs=[model])},
