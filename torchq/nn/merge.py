@@ -58,6 +58,8 @@ class Concat(nn.Module):
         torch.Size([5, 5])
     """
 
+    __constants__: ClassVar[list[str]] = ["dim"]
+
     def __init__(self, dim: int = 1) -> None:
         super().__init__()
         self.dim = dim
