@@ -127,7 +127,6 @@ class QMultiheadAttention(QLayer, nn.MultiheadAttention):
         nn.MultiheadAttention.__init__(
             self, embed_dim, num_heads, dropout, bias, batch_first=batch_first, device=device, dtype=dtype
         )
-        self.scale_folded = False
         given = (
             weight_quantizer,
             bias_quantizer,
@@ -170,6 +169,11 @@ class QMultiheadAttention(QLayer, nn.MultiheadAttention):
         return PARAMETERS[parameter]
 
     # ------------------------------------------------------------------ what it computes
+
+    @property
+    def scale_folded(self) -> bool:
+        """Whether the query's rows have the factor in them: the state says so, lest it enters twice."""
+        return "folded_scale" in self._buffers
 
     def _scaled(self, values: Tensor) -> Tensor:
         """The rows of the query times ``1 / sqrt(d)``; done once and for all in a frozen layer."""
@@ -321,7 +325,8 @@ class QMultiheadAttention(QLayer, nn.MultiheadAttention):
             quantizer = layer.quantizer(PARAMETERS[name])
             if quantizer is not None:
                 layer.register_module(f"{PARAMETERS[name]}_quantizer", Baked(quantizer))
-        layer.scale_folded = True
+        scale = torch.tensor(layer.head_dim**-0.5).to(layer.in_proj_weight)
+        layer.register_buffer("folded_scale", scale)
         return layer.requires_grad_(False)
 
     def dequantized(self) -> nn.Module:
@@ -359,15 +364,8 @@ class QMultiheadAttention(QLayer, nn.MultiheadAttention):
         for name, has in odd.items():
             if has:
                 raise TorchqError(f"QMultiheadAttention has no {name}", hint="leave this layer float")
-        layer = cls(
-            module.embed_dim,
-            module.num_heads,
-            module.dropout,
-            module.in_proj_bias is not None,
-            bool(module.batch_first),
-            device="meta",
-            **options,
-        )
+        sizes, bias = (module.embed_dim, module.num_heads, module.dropout), module.in_proj_bias is not None
+        layer = cls(*sizes, bias, bool(module.batch_first), device="meta", **options)
         layer.in_proj_weight, layer.in_proj_bias = module.in_proj_weight, module.in_proj_bias
         layer.out_proj.weight, layer.out_proj.bias = module.out_proj.weight, module.out_proj.bias
         given: dict[str, Spec | None] = dict(quantizers)

@@ -10,17 +10,21 @@ from typing import Any, ClassVar, Self, cast
 import torch
 from torch import Tensor, nn
 
-from torchq.formats import FixedPoint, Format
+from torchq.formats import FixedPoint, Format, accumulated, product, summed
 from torchq.nn.baked import Baked
 from torchq.nn.base import Example, QLayer, Spec, quantized, zeros
 from torchq.nn.registry import LAYERS
 from torchq.nn.table import Lookup, Table, address_format
+from torchq.nn.types import fixed
 from torchq.quantizers import Quantizer
 from torchq.workload import ParamSpec, TensorSpec, Workload
 
 INPUT, MEAN = "fixed(12,5)", "fixed(12,5)"
 VARIANCE, RSQRT = "fixed(12,6,signed=False)", "fixed(12,4,signed=False)"
 """What the inner slots hold unless told otherwise."""
+
+EXACT_BITS = 53
+"""Float64 holds every integer of this many bits."""
 
 CONSTANT_BITS = 16
 """The significant bits of the constant ``1 / n``."""
@@ -193,11 +197,21 @@ class QLayerNorm(QLayer, nn.LayerNorm):
     # ------------------------------------------------------------------ what graph, cost and export ask
 
     def refusal(self, shape: tuple[int, ...]) -> str | None:
-        """Samples must end in ``normalized_shape``."""
+        """Samples must end in ``normalized_shape``, and the sum of squares be exact in float64."""
         ending = tuple(self.normalized_shape)
-        if shape[len(shape) - len(ending) :] == ending:
+        if shape[len(shape) - len(ending) :] != ending:
+            return f"needs samples that end in {ending}, got samples of shape {shape}"
+        x, mean = (fixed(q.format) if (q := self.quantizer(slot)) else None for slot in ("input", "mean"))
+        if x is None or mean is None:
             return None
-        return f"needs samples that end in {ending}, got samples of shape {shape}"
+        d = summed(x, mean)
+        bits = int(product(accumulated(product(d, d), self.count), inverse_count(self.count)).width)
+        if bits <= EXACT_BITS:
+            return None
+        return (
+            f"needs {bits} bits for its sum of squares, and float64 is exact up to {EXACT_BITS}; give it a "
+            "narrower input_quantizer and mean_quantizer for what comes"
+        )
 
     def output_format(self, source: Format | None) -> Format | None:  # noqa: ARG002
         """The output quantizer's format."""

@@ -158,6 +158,10 @@ def test_frozen_it_has_the_factor_in_its_weight(weight: str) -> None:
     assert workloads(trace(frozen, (5, 8))) == workloads(trace(given, (5, 8)))
     layer = frozen[1].layer
     assert torch.equal(layer.in_proj_weight, given[1].layer.quantized_parameter("in_proj_weight"))
+    with pytest.raises(RuntimeError, match="folded_scale"):
+        given.load_state_dict(frozen.state_dict())
+    with pytest.raises(RuntimeError, match="folded_scale"):
+        frozen.load_state_dict(given.state_dict())
     with pytest.raises(TorchqError, match="a frozen QMultiheadAttention does not go back to float"):
         layer.dequantized()
 

@@ -102,5 +102,14 @@ def test_errors() -> None:
     with pytest.raises(GraphError) as failed:
         trace(model, (5,))
     assert str(failed.value) == "1 needs samples that end in (4,), got samples of shape (5,) from 0"
+    wide = QLayerNorm(
+        4, weight_quantizer=W, bias_quantizer=B, output_quantizer=OUT, input_quantizer="fixed(20,4)"
+    )
+    with pytest.raises(GraphError) as failed:
+        trace(nn.Sequential(QInput("fixed(8,3)"), wide), (4,))
+    assert str(failed.value) == (
+        "1 needs 61 bits for its sum of squares, and float64 is exact up to 53; give it a narrower "
+        "input_quantizer and mean_quantizer for what comes from 0"
+    )
     no_weight = QLayerNorm(4, elementwise_affine=False, output_quantizer=OUT)
     assert no_weight.missing_slots() == ()
