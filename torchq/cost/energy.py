@@ -37,6 +37,7 @@ COUNTED: Mapping[str, tuple[str, ...]] = {
     "relu": _STORED,
     "softmax": _STORED,
     "table": _STORED,
+    "embedding": _STORED,
     "layer_norm": ("parameters", "outputs"),
     "rnn": _STORED,
     "lstm": _STORED,

@@ -14,6 +14,7 @@ from torchq.nn.conv import QConv1d as QConv1d
 from torchq.nn.conv import QConv2d as QConv2d
 from torchq.nn.conv_transpose import QConvTranspose1d as QConvTranspose1d
 from torchq.nn.conv_transpose import QConvTranspose2d as QConvTranspose2d
+from torchq.nn.embedding import QEmbedding as QEmbedding
 from torchq.nn.folded import QConv1dBatchNorm as QConv1dBatchNorm
 from torchq.nn.folded import QConv2dBatchNorm as QConv2dBatchNorm
 from torchq.nn.folded import QLinearBatchNorm1d as QLinearBatchNorm1d
