@@ -14,6 +14,8 @@ from torchq.errors import GraphError, TorchqError, TrainError
 from torchq.formats import PowerOfTwo
 from torchq.graph import trace
 from torchq.nn import (
+    QGRU,
+    QLSTM,
     QBatchNorm1d,
     QBatchNorm2d,
     QConv2d,
@@ -115,3 +117,44 @@ def test_clipped_weights() -> None:
         layer.weight.fill_(3.0)
     layer(torch.ones(1, 1))
     assert layer.weight.item() == 3.0
+
+
+def test_recurrent_state() -> None:
+    q = "quantized_bits(6,1,alpha=1)"
+    layer = QLSTM(
+        2, 3, weight_quantizer=q, recurrent_quantizer=q, bias_quantizer=q, state_quantizer="fixed(4,1)"
+    )
+    y, (h, c) = layer(torch.randn(5, 4, 2), (torch.rand(1, 4, 3), torch.rand(1, 4, 3)))
+    assert layer.state_quantizer is not None
+    assert layer.cell_quantizer is not None
+    assert torch.equal(layer.state_quantizer(y), y)
+    assert torch.equal(h[0], y[-1])
+    assert torch.equal(layer.cell_quantizer(c), c)
+
+
+def test_recurrent_gates() -> None:
+    layer = QGRU(2, 3, state_quantizer=None, candidate_quantizer="fixed(3,1)", gate_quantizer=None)
+    with torch.no_grad():
+        for p in layer.parameters():
+            p.zero_()
+        layer.bias_ih_l0[:6] = -50.0  # type: ignore[index]
+        layer.bias_ih_l0[6:] = 0.4  # type: ignore[index]
+    candidate = layer(torch.zeros(1, 1, 2))[0]
+    assert torch.allclose(candidate, torch.full((1, 1, 3), 0.5), atol=1e-3)  # tanh(0.4) is 0.38
+
+
+def test_gru_recurrent_kernel() -> None:
+    layer = QGRU(3, 3, weight_quantizer="quantized_bits(6,0,alpha=1)")
+    x, h = torch.zeros(1, 1, 3), torch.ones(1, 1, 3) / 2
+    before = layer(x, h)[0]
+    with torch.no_grad():
+        layer.weight_hh_l0.mul_(-1.0)  # type: ignore[operator]
+    assert not torch.equal(layer(x, h)[0], before)
+    assert "recurrent" in layer.missing_slots()
+
+
+def test_gru_reset() -> None:
+    module = nn.GRU(3, 4)
+    layer = QGRU.from_float((module,), dict.fromkeys(QGRU.slots))
+    x = torch.randn(5, 2, 3)
+    assert torch.allclose(layer(x)[0], module(x)[0], atol=1e-6)
