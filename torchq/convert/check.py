@@ -15,7 +15,7 @@ from torchq.scheme import CLASS, Scheme
 
 
 def check_scheme(found: Symbolic, scheme: Scheme) -> None:
-    """Refuse what could only be a slip of the pen.
+    """Refuse what could only be a slip of the pen; a class that the model has none of is just a default.
 
     Raises:
         SchemeError: patterns that match no layer, or slots that a layer lacks; all are named at once.
@@ -26,7 +26,8 @@ def check_scheme(found: Symbolic, scheme: Scheme) -> None:
         if step.name == step.target and (is_float(step) or layer_of(step) is not None)
     }
     classes = {name for step in layers.values() for name in class_names(found, step)}
-    faults = [_unmatched(name, layers, classes) for name in scheme.unused(layers, classes)]
+    known = classes | _all_classes()
+    faults = [_unmatched(name, layers, classes) for name in scheme.unused(layers, known)]
     for name, slots in scheme.layers.items():
         if name in layers:
             faults += [fault for slot in slots if (fault := _slot_fault(found, layers[name], slot))]
@@ -34,6 +35,17 @@ def check_scheme(found: Symbolic, scheme: Scheme) -> None:
         raise faults[0]
     if faults:
         raise SchemeError("\n".join(map(str, faults)))
+
+
+def _all_classes() -> set[str]:
+    """The classes that some model could have; a default for a class that this model lacks is no slip."""
+    return {
+        cls.__name__
+        for _, layer in LAYERS.items()
+        for start in (layer, *layer.replaces)
+        for cls in start.__mro__
+        if issubclass(cls, nn.Module)
+    }
 
 
 def _unmatched(key: str, layers: Mapping[str, Step], classes: set[str]) -> SchemeError:

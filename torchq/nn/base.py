@@ -190,7 +190,7 @@ class QLayer(nn.Module):
         return cls.from_float(example.modules(), example.slots, **example.options)
 
     def dequantized(self) -> nn.Module:
-        """The float layer that it stands for, with copies of the parameters; see ``torchq.dequantize``.
+        """The float layer that it stands for, with the same parameter objects; see ``torchq.dequantize``.
 
         Raises:
             TorchqError: there is none.
@@ -227,9 +227,9 @@ def float_twin(layer: QLayer) -> nn.Module:
         plain = {k: v for k, v in layer.__dict__.items() if k not in twin.__dict__}
         twin.__dict__.update(copy.deepcopy(plain))
         for name, parameter in layer._parameters.items():
-            twin.register_parameter(name, copy.deepcopy(parameter))
+            twin.register_parameter(name, parameter)
         for name, buffer in layer._buffers.items():
-            twin.register_buffer(name, copy.deepcopy(buffer))
+            twin.register_buffer(name, buffer)
         if others:
             _fold_into(twin, layer)
     else:

@@ -109,3 +109,11 @@ def test_classes_mean_float_and_quantized_layers() -> None:
     assert weights == [five, "quantized_bits(6,0,alpha=1.0)", "quantized_bits(6,0,alpha=1.0)"]
     outputs = [str(found.get_submodule(name).output_quantizer) for name in ("relu1", "relu2", "fc2")]
     assert outputs == ["quantized_relu(3,0)", "quantized_relu(4,0)", "quantized_relu(4,0)"]
+
+
+def test_a_default_for_a_class_that_the_model_lacks() -> None:
+    scheme = Scheme({"class:QSoftmax": {"output": Q}, "class:Linear": {"weight": Q}})
+    assert (
+        str(quantize(model(), scheme).get_submodule("fc2").weight_quantizer)
+        == "quantized_bits(6,0,alpha=1.0)"
+    )
