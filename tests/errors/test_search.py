@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from torchq.search import (
     read_journal,
     run_search,
 )
+from torchq.search.ax import _gaussian_process
 
 ONE = Knob.units("fc1", [8, 16])
 SPACE = Space((ONE, Knob.units("fc2", [4, 8, 16])))
@@ -142,6 +144,16 @@ def test_counts_below_one(tmp_path: Path, name: str) -> None:
 def test_a_searcher_that_does_not_exist(tmp_path: Path) -> None:
     sentence = told(lambda: search(tmp_path, searcher="randon"), UnknownNameError)
     assert sentence == "unknown searcher 'randon'; did you mean 'random'? Known: ax, random"
+
+
+def test_an_ax_that_is_missing_or_of_another_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = "ax.generators.torch.botorch_modular.utils"
+    monkeypatch.setitem(sys.modules, module, None)
+    _gaussian_process.cache_clear()
+    assert told(lambda: search(tmp_path, searcher="ax")) == (
+        f"Ax cannot be used (import of {module} halted; None in sys.modules); "
+        "pip install 'ax-platform>=1.3,<1.4'"
+    )
 
 
 def test_a_cost_that_no_trial_reports(tmp_path: Path) -> None:
