@@ -24,6 +24,7 @@ from torchq.graph import Step, Symbolic, read_steps, symbolic
 from torchq.graph.shapes import reads_integers, sample_shape, shapes
 from torchq.nn import QInput, QLayer, QReLU
 from torchq.nn.folded import Folding, fold_batch_norm
+from torchq.prune import carry_masks
 from torchq.quantizers import make
 from torchq.quantizers.adaptive import quantized_adaptive
 from torchq.quantizers.bits import quantized_bits
@@ -101,6 +102,7 @@ def quantize(
     result.delete_all_unused_submodules()
     result.graph.lint()
     result.recompile()
+    carry_masks(model, result)
     if example is not None:
         found = read_steps(result, result.graph)
         shapes(found, sample_shape(found, example))

@@ -8,6 +8,7 @@ from typing import TypeVar
 from torch import nn
 
 from torchq.nn import QLayer
+from torchq.prune import zero_masked
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -30,7 +31,7 @@ def freeze(model: M) -> M:
         >>> bool((frozen[0].weight == model[0].quantized_weight()).all()), frozen[0].weight.requires_grad
         (True, False)
     """
-    frozen = _frozen(copy.deepcopy(model), {})
+    frozen = _frozen(zero_masked(copy.deepcopy(model)), {})
     return frozen.eval().requires_grad_(False)  # type: ignore[return-value]
 
 

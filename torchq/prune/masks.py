@@ -118,6 +118,8 @@ def masked_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
 def carry_masks(source: nn.Module, target: nn.Module) -> None:
     """Give the layers of ``target`` the masks that the layers of the same names in ``source`` have.
 
+    :func:`torchq.convert.quantize` does this by itself; call it for a copy that was made in another way.
+
     Where a layer lost neurons on the way (``scheme.units``) the mask has no longer the shape of the weight:
     the zeros of the carried weight are its mask then.
 
@@ -135,7 +137,7 @@ def carry_masks(source: nn.Module, target: nn.Module) -> None:
         >>> model = nn.Sequential(nn.Linear(8, 4))
         >>> _ = Pruner(model, ConstantSparsity(0.5))
         >>> twin = quantize(model, Scheme.uniform(weight="quantized_bits(6,0,alpha=1)"))
-        >>> carry_masks(model, twin)
+        >>> carry_masks(model, twin)  # nothing new: quantize has done it
         >>> int(twin.get_submodule("0").weight_pruned.sum())
         16
     """
