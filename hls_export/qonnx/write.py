@@ -194,6 +194,11 @@ class _Writer:
         return tensor if quantizer is None else self._quant(node, tensor, f"{node.name}.quant", relu=True)
 
     def _linear(self, node: TorchNode) -> str:
+        if len(node.shape) != 1:
+            raise ExportError(
+                f"{node.name} is applied at every position of samples of several axes, which is not lowered",
+                hint="flatten before it, or keep it for torch",
+            )
         layer: Any = node.module
         quantizer = layer.output_quantizer
         sums = node.name if quantizer is None else f"{node.name}.sum"

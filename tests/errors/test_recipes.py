@@ -81,6 +81,10 @@ def test_a_missing_key(tmp_path: Path) -> None:
             "search.space.output.units=[9]",
             "command line: search.space.output.units: output is the output layer",
         ),
+        (
+            "search.input='quantized_bits(8,0,alpha=0.3)'",
+            "command line: search.input: quantized_bits(8,0,alpha=0.3)",
+        ),
         ("nonsense", "command line: 'nonsense': write key=value, as in search.trials=10"),
         ("seed.x=1", "command line: seed.x: seed is a value, not a group of keys"),
     ],

@@ -4,4 +4,5 @@ from torchq.convert.apply import INPUT_QUANTIZER as INPUT_QUANTIZER
 from torchq.convert.apply import quantize as quantize
 from torchq.convert.floats import dequantize as dequantize
 from torchq.convert.frozen import freeze as freeze
+from torchq.convert.report import hardware_reasons as hardware_reasons
 from torchq.convert.report import left_float as left_float

@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 from torch import Tensor, fx, nn
 
 from torchq.convert.check import check_scheme
+from torchq.convert.report import hardware_reasons
 from torchq.convert.resize import resize
 from torchq.convert.rewrite import (
     Chain,
@@ -44,6 +45,7 @@ def quantize(
     folding: Folding = "ema_stats",
     freeze_delay: int | None = None,
     prefer_adaptive: bool = False,
+    exportable: bool = False,
 ) -> fx.GraphModule:
     """A quantized copy of a float model; the model itself stays as it is.
 
@@ -67,13 +69,15 @@ def quantize(
         freeze_delay: for ``"train"``: training steps until the statistics stay as they are; None for never.
         prefer_adaptive: the outputs of relus get ``quantized_adaptive`` in the place of ``quantized_relu``
             and ``quantized_bits``: as many bits, and a range that follows the values.
+        exportable: the model shall become hardware: a quantizer whose values stand on no hardware grid (a
+            scale that is no power of two, u-law) is refused here, and not at export.
 
     Returns:
         A ``torch.fx.GraphModule`` with the model's module names.
 
     Raises:
         GraphError: the model cannot be traced, or a batch norm cannot be folded.
-        SchemeError: the scheme does not fit the model.
+        SchemeError: the scheme does not fit the model, or not hardware with ``exportable``.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 5))
@@ -103,6 +107,11 @@ def quantize(
     result.graph.lint()
     result.recompile()
     carry_masks(model, result)
+    if exportable and (reasons := hardware_reasons(result)):
+        raise SchemeError(
+            "\n".join(f"{slot}: {reason}" for slot, reason in reasons.items()),
+            hint="or quantize without exportable, for torch alone",
+        )
     if example is not None:
         found = read_steps(result, result.graph)
         shapes(found, sample_shape(found, example))

@@ -54,6 +54,32 @@ def left_float(model: nn.Module) -> dict[str, str]:
     return reasons
 
 
+def hardware_reasons(model: nn.Module) -> dict[str, str]:
+    """The slots of a model whose values stand on no hardware grid.
+
+    Args:
+        model: a quantized model.
+
+    Returns:
+        The reason by ``layer.slot``; empty for a model that hardware can compute exactly.
+
+    Example:
+        >>> from torchq.nn import QLinear
+        >>> hardware_reasons(nn.Sequential(QLinear(2, 3, weight_quantizer="quantized_bits(4,0,alpha=1)")))
+        {}
+    """
+    found: dict[str, str] = {}
+    for name, layer in model.named_modules():
+        if not isinstance(layer, QLayer):
+            continue
+        for slot in layer.slots:
+            quantizer = getattr(layer, f"{slot}_quantizer", None)
+            reason = None if quantizer is None else quantizer.hardware_reason()
+            if reason is not None:
+                found[f"{name}.{slot}"] = reason
+    return found
+
+
 def _summing(found: Symbolic, name: str) -> str | None:
     """The layer of ours whose exact sums arrive here, dropouts and the like passed by."""
     step = found.step(name)

@@ -73,10 +73,10 @@ class QLinear(ProductLayer, nn.Linear):
         return {"in_features": layer.in_features, "out_features": layer.out_features}
 
     def refusal(self, shape: tuple[int, ...]) -> str | None:
-        """Samples must be flat and have ``in_features`` values."""
-        if shape == (self.in_features,):
+        """The last axis of a sample must have ``in_features`` values; all others are positions."""
+        if shape and shape[-1] == self.in_features:
             return None
-        return f"needs flat samples of {self.in_features} values, got samples of shape {shape}"
+        return f"needs {self.in_features} values on the last axis, got samples of shape {shape}"
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -85,6 +85,7 @@ class QLinear(ProductLayer, nn.Linear):
         return (
             Example(lambda: (nn.Linear(6, 4),), {"weight": weight, "bias": bias}, (6,)),
             Example(lambda: (nn.Linear(4, 3, bias=False),), {"weight": weight}, (4,)),
+            Example(lambda: (nn.Linear(4, 3),), {"weight": weight, "bias": bias}, (5, 4)),
             Example(
                 lambda: (nn.Linear(1, 2),),
                 {"weight": weight, "bias": bias, "output": "quantized_bits(6,2,alpha=1)"},

@@ -20,9 +20,13 @@ def _quantizer(text: str) -> str:
     from torchq.quantizers import parse
 
     try:
-        return str(parse(text))
+        quantizer = parse(text)
     except TorchqError as fault:
         raise ValueError(str(fault)) from None
+    reason = quantizer.hardware_reason()
+    if reason is not None:
+        raise ValueError(f"{reason} (a recipe ends in firmware)")
+    return str(quantizer)
 
 
 def _whole_numbers_as_float(value: Any) -> Any:

@@ -137,9 +137,9 @@ def test_inputs_that_are_not_one() -> None:
 
 def test_shapes_that_do_not_fit() -> None:
     model = sequential(q=QInput(Q), fc1=linear(4, 3), relu=QReLU(), fc2=linear(4, 2))
-    assert sentence(model) == "fc2 needs flat samples of 4 values, got samples of shape (3,) from relu"
+    assert sentence(model) == "fc2 needs 4 values on the last axis, got samples of shape (3,) from relu"
     deep = sequential(q=QInput(Q), fc1=linear(4, 3))
-    assert sentence(deep, (2, 4)) == "fc1 needs flat samples of 4 values, got samples of shape (2, 4) from q"
+    assert sentence(deep, (4, 2)) == "fc1 needs 4 values on the last axis, got samples of shape (4, 2) from q"
     floating = sequential(q=QInput(Q), fc=nn.Linear(3, 2))
     assert sentence(floating).startswith("fc cannot read samples of shape (4,) from q: mat1 and mat2")
 

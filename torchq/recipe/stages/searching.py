@@ -94,7 +94,7 @@ def search_schemes(recipe: Recipe, run: RunDir, show: Show) -> None:
     )
 
     def evaluate(scheme: Scheme, info: TrialInfo) -> dict[str, float]:
-        model = quantize(source, scheme, example=bench.example(recipe))
+        model = quantize(source, scheme, example=bench.example(recipe), exportable=True)
         history = bench.train(recipe, model, recipe.search.train, info.seed)
         return {"accuracy": history.best.valid_accuracy, **bench.costs(recipe, bench.price(recipe, model))}
 

@@ -57,7 +57,7 @@ def quantized(recipe: Recipe, run: RunDir, scheme: Scheme) -> nn.Module:
     """The trained float network under a scheme, before any training of its own."""
     from torchq.convert import quantize
 
-    return quantize(trained_float(recipe, run), scheme, example=example(recipe))
+    return quantize(trained_float(recipe, run), scheme, example=example(recipe), exportable=True)
 
 
 def example(recipe: Recipe) -> torch.Tensor:
