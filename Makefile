@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(READY)
 
-run: $(READY) ## Real jets to a verified FPGA project: runs/jets_autoq_energy/report.html
+run: $(READY) ## Simulated jets to a verified FPGA project: runs/jets_autoq_energy/report.html
 	@$(BIN)/torchq run $(RECIPE) --out $(OUT)
 
 test: $(READY) ## All default tests (under 8 minutes on 2 cores)

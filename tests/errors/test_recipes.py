@@ -85,6 +85,13 @@ def test_a_missing_key(tmp_path: Path) -> None:
             "search.input='quantized_bits(8,0,alpha=0.3)'",
             "command line: search.input: quantized_bits(8,0,alpha=0.3)",
         ),
+        ("lower.backend=vits", "command line: lower.backend: unknown backend 'vits'; did you mean 'vitis'?"),
+        (
+            "cost={procss: x}",
+            "command line: cost: unknown setting 'procss' for bits, energy_pj; did you mean",
+        ),
+        ("cost={min_sram_size: -1}", "command line: cost: "),
+        ("cost={min_sram_size: big}", "command line: cost: "),
         ("nonsense", "command line: 'nonsense': write key=value, as in search.trials=10"),
         ("seed.x=1", "command line: seed.x: seed is a value, not a group of keys"),
     ],

@@ -9,6 +9,6 @@ import click
 @click.argument("name")
 def command(name: str) -> None:
     """Print the recipe NAME."""
-    from torchq.recipe.load import find
+    from torchq.recipe.load import find, read_text
 
-    click.echo(find(name).read_text(encoding="utf-8"), nl=False)
+    click.echo(read_text(find(name)), nl=False)

@@ -16,11 +16,11 @@ from torchq.errors import RecipeError
 def command(name: str, target: Path, force: bool) -> None:
     """Copy the recipe NAME to the file or folder TARGET."""
     from torchq.files import atomic_write_text
-    from torchq.recipe.load import find
+    from torchq.recipe.load import find, read_text
 
     source = find(name)
     path = target / source.name if target.is_dir() else target
     if path.exists() and not force:
         raise RecipeError(f"{path}: exists already", hint="give another name, or --force")
-    atomic_write_text(path, source.read_text(encoding="utf-8"))
+    atomic_write_text(path, read_text(source))
     click.echo(str(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -36,6 +37,9 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line; exit code 2 and a sentence for what a user can mend, 1 if readings differ."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without "×" shows "?", and the run goes on
     sys.exit(guarded(cli))
 
 

@@ -66,7 +66,7 @@ def _run(loaded: LoadedRecipe, out: Path, until: str, resume: bool, show: Show) 
     with RunDir.open(out, loaded, resume=resume) as run:
         for name in STAGES[: STAGES.index(until) + 1]:
             if run.done(name) and name != STAGES[-1]:
-                show.stage(name, "[dim]done before[/]")
+                show.stage(name, "done before")
                 continue
             stages[name](loaded.recipe, run, show)
         if until == STAGES[-1]:

@@ -70,6 +70,18 @@ def find(name: str) -> Path:
     )
 
 
+def read_text(path: Path) -> str:
+    """The text of a recipe file.
+
+    Raises:
+        RecipeError: it cannot be read, or is no UTF-8 text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise RecipeError(f"{path}: cannot be read as UTF-8 text ({fault})") from None
+
+
 def load(name: str, overrides: Sequence[str] = ()) -> LoadedRecipe:
     """Read, override and check a recipe.
 
@@ -81,10 +93,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> LoadedRecipe:
         RecipeError: all faults, one a line, each ``file:line: key: what came and what is needed``.
     """
     path = find(name)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise RecipeError(f"{path}: cannot be read as UTF-8 text ({fault})") from None
+    text = read_text(path)
     located = yaml.read_yaml(text, str(path))
     if not isinstance(located.value, dict):
         raise RecipeError(f"{path}:1: a recipe is a mapping of keys to values")
@@ -204,7 +213,8 @@ def _keys_under(path: yaml.Path) -> list[str]:
 
 def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
     """What only shows when the parts are held against each other: names that nothing answers to."""
-    from torchq.cost import TARGETS
+    from hls_export import BACKENDS
+    from torchq.cost import TARGETS, make_targets
     from torchq.data import DATASETS
     from torchq.models import MODELS
     from torchq.search import SEARCHERS
@@ -213,6 +223,7 @@ def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
         (("data", "name"), DATASETS, recipe.data.name),
         (("model", "name"), MODELS, recipe.model.name),
         (("search", "searcher"), SEARCHERS, recipe.search.searcher),
+        (("lower", "backend"), BACKENDS, recipe.lower.backend),
         (("search", "goal", "cost"), TARGETS, recipe.search.goal.cost),
         *((("pick", "times_lower", name), TARGETS, name) for name in recipe.pick.times_lower),
     ]
@@ -223,6 +234,12 @@ def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
         except TorchqError as fault:
             broken |= path[0] == "model"
             yield path, str(fault)
+    settings: dict[str, Any] = dict(recipe.cost)
+    settings.pop("softmax", None)
+    try:
+        make_targets(("bits", "energy_pj"), settings)
+    except TorchqError as fault:
+        yield ("cost",), str(fault)
     if recipe.search.goal.kind == "forgiving_factor":
         for key in ("least_accuracy", "most_cost"):
             if getattr(recipe.search.goal, key) is not None:

@@ -50,12 +50,12 @@ class RunDir:
         if about is None:
             if resume:
                 raise RunDirError(f"{run.path}: there is no run to go on with", hint="leave out --resume")
-            if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+            if run.path.exists() and (not run.path.is_dir() or _holds_something(run.path)):
                 raise RunDirError(
                     f"{run.path}: is not empty and holds no run", hint="choose another folder with --out"
                 )
         else:
-            differing = _differences(about["fingerprint"], loaded.fingerprint())
+            differing = _differences(about.get("fingerprint", {}), loaded.fingerprint())
             if differing:
                 raise RunDirError(
                     f"{run.path}: holds a run of another recipe ({'; '.join(differing[:3])})",
@@ -73,6 +73,7 @@ class RunDir:
                     "elapsed_s": 0.0,
                 },
             )
+        if not run.file("recipe.yaml").is_file():  # new, or killed right here
             atomic_write_text(run.file("recipe.yaml"), loaded.text)
         return run
 
@@ -150,6 +151,11 @@ class RunDir:
         self._since = now
         self.write(_ABOUT, about)
         return float(about["elapsed_s"])
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether there is more than what a run leaves that was killed before its first file was whole."""
+    return any(not path.name.startswith((".lock", f".{_ABOUT}.")) for path in folder.iterdir())
 
 
 def _differences(there: Any, here: Any, key: str = "") -> list[str]:

@@ -72,7 +72,6 @@ Float = Annotated[float, BeforeValidator(_whole_numbers_as_float)]
 Quantizer = Annotated[str, AfterValidator(_quantizer)]
 Choices = Annotated[tuple[Quantizer, ...], BeforeValidator(_choices), Field(min_length=1)]
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 
 
 class Data(_Part):

@@ -27,18 +27,20 @@ class Show:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console
 
-    def say(self, text: str) -> None:
-        """One line."""
+    def say(self, *parts: str | tuple[str, str]) -> None:
+        """One line of texts, or of texts with their style; no text is taken for markup."""
         if self.console is not None:
-            self.console.print(text, highlight=False)
+            from rich.text import Text
+
+            self.console.print(Text.assemble(*parts))
 
     def stage(self, name: str, text: str) -> None:
         """The head line of a stage."""
-        self.say(f"[bold cyan]{name:<10}[/] {text}")
+        self.say((f"{name:<10}", "bold cyan"), f" {text}")
 
-    def fact(self, text: str) -> None:
+    def fact(self, text: str, style: str = "") -> None:
         """What a stage found."""
-        self.say(f"{'':<10} {text}")
+        self.say((f"{'':<10} {text}", style))
 
     @contextmanager
     def bar(self, text: str, total: int, done: int = 0) -> Iterator[Advance]:
@@ -57,7 +59,7 @@ class Show:
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=self.console) as progress:
             task = progress.add_task(text, total=total, completed=done, note="")

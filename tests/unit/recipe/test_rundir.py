@@ -14,6 +14,7 @@ from torchq.errors import RunDirError
 from torchq.files import atomic_write_bytes
 from torchq.recipe import load
 from torchq.recipe.rundir import RunDir
+from torchq.recipe.stages.searching import trials_of
 
 
 def test_a_run_of_another_recipe_is_refused_and_names_the_key(tmp_path: Path) -> None:
@@ -77,3 +78,24 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         run.file("data.json").write_text('{"classes": ["g", ')
         with pytest.raises(RunDirError, match=r"data\.json: cannot be read"):
             run.read("data.json")
+
+
+def test_a_run_killed_before_its_first_file_goes_on(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".run.json.x1").write_text('{"rec')
+    with RunDir.open(tmp_path, load("jets/autoq_energy")) as run:
+        run.file("recipe.yaml").unlink()  # killed between the two
+    with RunDir.open(tmp_path, load("jets/autoq_energy")) as run:
+        assert run.file("recipe.yaml").is_file()
+
+
+@pytest.mark.parametrize("data", [b"", b'{"kind": "torchq se'])
+def test_a_search_killed_before_its_first_line_goes_on(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "trials.jsonl").write_bytes(data)
+    assert trials_of(RunDir(tmp_path)) == []
+
+
+def test_somebody_elses_run_json_is_no_run_of_this_recipe(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(RunDirError, match="holds a run of another recipe"):
+        RunDir.open(tmp_path, load("jets/autoq_energy"))

@@ -78,7 +78,7 @@ def verify_project(recipe: Recipe, run: RunDir, show: Show) -> None:
     model = picked_model(recipe, run)
     found = {kind: hls_export.verify(model, run.file(MODEL), project, x) for kind, x in sets.items()}
     for verdict in found.values():
-        show.fact(str(verdict) if verdict.agree else f"[bold red]{verdict}[/]")
+        show.fact(str(verdict), "" if verdict.agree else "bold red")
     run.finish("verify", _merged(found))
 
 

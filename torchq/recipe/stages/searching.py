@@ -139,7 +139,9 @@ def search_schemes(recipe: Recipe, run: RunDir, show: Show) -> None:
 def trials_of(run: RunDir) -> list[Trial]:
     """The trials in a run's journal, without opening it for writing."""
     path = run.file(JOURNAL)
-    return list(read_journal(path)[1]) if path.is_file() else []
+    if not path.is_file() or b"\n" not in path.read_bytes():  # killed before the head was whole
+        return []
+    return list(read_journal(path)[1])
 
 
 def train_picked(recipe: Recipe, run: RunDir, show: Show) -> None:
@@ -151,7 +153,7 @@ def train_picked(recipe: Recipe, run: RunDir, show: Show) -> None:
     picked = pick(trials_of(run), limits, count=recipe.pick.candidates)
     show.stage("train", f"{len(picked.trials)} candidates, {recipe.pick.train.epochs} epochs each")
     for lack in picked.unmet:
-        show.fact(f"[bold red]no trial is cheap enough; the nearest is trial {picked.best.number}: {lack}[/]")
+        show.fact(f"no trial is cheap enough; the nearest is trial {picked.best.number}: {lack}", "bold red")
     outcomes = []
     for trial in picked.trials:
         outcomes.append(_train_candidate(recipe, run, show, trial))
