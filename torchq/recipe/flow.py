@@ -88,7 +88,7 @@ def report_run(path: str | Path, show: Show | None = None) -> Path:
     about = run.about()
     if about is None:
         raise RunDirError(f"{path}: holds no run", hint="give the folder that `torchq run` printed")
-    loaded = load(str(run.file("recipe.yaml")), about["overrides"])
+    loaded = load(str(run.file("recipe.yaml")), about.get("overrides", ()))
     with RunDir.open(path, loaded, resume=True) as run:
         outcome.write_report(loaded.recipe, run, show)
         outcome.print_summary(loaded.recipe, run, show)
