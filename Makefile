@@ -7,7 +7,7 @@ RECIPE ?= recipes/jets/autoq_energy.yaml
 OUT    ?= runs/jets_autoq_energy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check lint types contracts format constraints clean
+.PHONY: help setup run test test-slow check explore lint types contracts format constraints clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: $(READY) ## All default tests (under 8 minutes on 2 cores)
 
 test-slow: $(READY) ## The tests that compile or train for long
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m slow
+
+explore: $(READY) ## Property tests on new random examples, twenty times as many
+	HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -q -n 2 --dist worksteal tests/unit tests/conformance
 
 check: lint types contracts test ## Everything CI looks at, but the slow tests
 

@@ -24,7 +24,7 @@ from hls_export.passes.bounds import Bounds, bounds, finest
 from hls_export.passes.fuse_relu import fuse_relu
 from hls_export.samples import checked
 from torchq.errors import BackendError
-from torchq.formats import FixedPoint, Overflow, round_to_integer
+from torchq.formats import FixedPoint, Overflow, round_to_integer, wrapped
 
 Array = npt.NDArray[np.float64]
 Step = Callable[[Tensor], Tensor]
@@ -196,15 +196,24 @@ def _step_quantize(node: Quantize, dtype: torch.dtype) -> Step:
         return torch.clamp(codes, low, high).mul_(lsb).to(dtype)
 
     def wrap(x: Tensor) -> Tensor:
-        codes = torch.remainder(round_to_integer(x.to(torch.float64) * up, rounding), span)
-        return torch.where(codes > high, codes - span, codes).mul_(lsb).to(dtype)
+        codes = round_to_integer(x.to(torch.float64) * up, rounding)
+        return wrapped(codes, _tensor(low), _tensor(span)).mul_(lsb).to(dtype)
 
+    def coarse(x: Tensor) -> Tensor:
+        return grid.quantize_tensor(x.to(torch.float64)).to(dtype)
+
+    if np.any(np.asarray(grid.lsb) > 1):
+        return coarse  # a subnormal number must not vanish before it is rounded
     return wrap if grid.overflow is Overflow.WRAP else saturate
 
 
 def _operand(value: Any) -> Any:
     """A Python float for a format per tensor, a float64 tensor for one per channel or element."""
     return float(value) if np.ndim(value) == 0 else torch.tensor(value, dtype=torch.float64)
+
+
+def _tensor(value: Any) -> Tensor:
+    return torch.as_tensor(value, dtype=torch.float64)
 
 
 # ---------------------------------------------------------------------- on integers

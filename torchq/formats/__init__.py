@@ -10,7 +10,9 @@ from torchq.formats.others import Float as Float
 from torchq.formats.others import PowerOfTwo as PowerOfTwo
 from torchq.formats.others import Ternary as Ternary
 from torchq.formats.rounding import Rounding as Rounding
+from torchq.formats.rounding import in_steps as in_steps
 from torchq.formats.rounding import round_to_integer as round_to_integer
+from torchq.formats.rounding import wrapped as wrapped
 
 Format = FixedPoint | Ternary | Binary | PowerOfTwo | Float
 """Any number format. All have ``width``, ``signed``, ``as_fixed()`` and a text form."""

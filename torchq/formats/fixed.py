@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from torchq.errors import FormatError
-from torchq.formats.rounding import Rounding, round_to_integer
+from torchq.formats.rounding import Rounding, in_steps, round_to_integer, wrapped
 
 IntLike = int | npt.NDArray[np.int64]
 
@@ -232,12 +232,12 @@ class FixedPoint:
             torch.as_tensor(_toward_zero(np.asarray(v), x.dtype), dtype=x.dtype, device=x.device)
             for v in (self.lsb, self.code_min, self.code_max)
         )
-        code = round_to_integer(x / lsb, self.rounding)
+        code = round_to_integer(in_steps(x, lsb), self.rounding)
         if self.overflow is Overflow.WRAP:
             span = torch.as_tensor(
                 np.exp2(np.asarray(self.width, dtype=np.float64)), dtype=x.dtype, device=x.device
             )
-            code = torch.remainder(code - low, span) + low
+            code = wrapped(code, low, span)
         else:
             code = torch.clamp(code, low, high)
         return code * lsb + 0.0  # no negative zero: no code stands for it
@@ -247,7 +247,7 @@ class FixedPoint:
         x = np.asarray(x, dtype=np.float64)
         code = x / np.asarray(self.lsb)
         inside = (code >= np.asarray(self.code_min)) & (code <= np.asarray(self.code_max))
-        return np.asarray(inside & (code == np.rint(code)))
+        return np.asarray(inside & (code == np.rint(code)) & (x == code * np.asarray(self.lsb)))
 
     # ------------------------------------------------------------------ a value
 

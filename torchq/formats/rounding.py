@@ -73,3 +73,35 @@ def round_to_integer(x: Tensor, rounding: Rounding = Rounding.RND_CONV) -> Tenso
     else:  # RND_ZERO
         up = rest > 0.5
     return torch.copysign(torch.where(up, low + 1, low), x)
+
+
+def in_steps(x: Tensor, step: Tensor) -> Tensor:
+    """``x / step`` for powers of two; a tiny number does not vanish, its sign decides what ``TRN`` does.
+
+    Example:
+        >>> round_to_integer(in_steps(torch.tensor([-1e-45]), torch.tensor(4.0)), Rounding.TRN).tolist()
+        [-1.0]
+    """
+    steps = x / step
+    if not bool((step > 1).any()):
+        return steps
+    tiny = torch.copysign(torch.full_like(steps, torch.finfo(x.dtype).tiny), x)
+    return torch.where((steps == 0) & (x != 0), tiny, steps)
+
+
+def wrapped(code: Tensor, low: Tensor, span: Tensor) -> Tensor:
+    """``code`` modulo ``span`` in ``[low, low + span)``, exactly: no sum on the way needs more digits.
+
+    Args:
+        code: integers, in any float dtype.
+        low: the smallest code of the range, 0 or ``-span / 2``.
+        span: how many codes the range has, a power of two.
+
+    Example:
+        >>> low, span = torch.tensor(-(2.0**20)), torch.tensor(2.0**21)
+        >>> wrapped(torch.tensor([2.0**53 - 1], dtype=torch.float64), low, span).tolist()
+        [-1.0]
+    """
+    rest = torch.fmod(code, span)
+    rest = torch.where(rest < low, rest + span, rest)
+    return torch.where(rest >= low + span, rest - span, rest)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from torchq.errors import FormatError
-from torchq.formats import FixedPoint, Overflow, Rounding, round_to_integer
+from torchq.formats import FixedPoint, Overflow, Rounding, round_to_integer, wrapped
 from torchq.quantizers.base import Quantizer, flag
 from torchq.quantizers.core import fake_quantize, straight_through
 from torchq.quantizers.registry import register
@@ -137,7 +137,7 @@ class fixed(Quantizer):
         with torch.no_grad():
             step, low = self.step.to(x.dtype), self.low.to(x.dtype)
             code = round_to_integer(x.detach() / step, self._rounding)
-            q = (torch.remainder(code - low, self.high.to(x.dtype) - low + 1) + low) * step
+            q = wrapped(code, low, self.high.to(x.dtype) - low + 1) * step
         return straight_through(x, q)
 
 

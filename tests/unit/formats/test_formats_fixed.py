@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from test_formats_rounding import exactly
 
@@ -41,6 +41,8 @@ def value(x: float, f: FixedPoint) -> Fraction:
 
 
 @given(fixed_points, st.floats(-(2.0**24), 2.0**24))
+@example(FixedPoint(21, -8, True, Rounding.TRN, Overflow.WRAP), 16777215.999999998)
+@example(FixedPoint(4, 6, True, Rounding.TRN, Overflow.SAT), -5e-324)
 def test_quantizing_is_exact(f: FixedPoint, x: float) -> None:
     q = f.quantize(np.array([x]))
     assert Fraction(q.item()) == value(x, f)
@@ -57,6 +59,7 @@ def test_ties_and_edges_are_exact(f: FixedPoint, halves: list[int]) -> None:
 
 
 @given(fixed_points, st.floats(-1e6, 1e6))
+@example(FixedPoint(1, 2, False), 5e-324)
 def test_holds_is_the_set_of_values(f: FixedPoint, x: float) -> None:
     code = Fraction(x) / Fraction(f.lsb)
     assert f.holds([x]).item() == (code.denominator == 1 and f.code_min <= code <= f.code_max)
