@@ -6,9 +6,10 @@ Nothing in here knows a layer class or a target, so that N layers and M targets 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from torchq.formats import FixedPoint, Format
 
@@ -55,6 +56,7 @@ class ParamSpec:
         shape: of the parameter.
         format: its number format; None if it has no quantizer.
         zeros: how many of its quantized values are exactly zero.
+        values: the quantized values, where they are known (no part of what makes two specs equal).
 
     Example:
         >>> spec = ParamSpec("weight", (64, 16), FixedPoint(6, 1), zeros=100)
@@ -66,6 +68,7 @@ class ParamSpec:
     shape: tuple[int, ...]
     format: Format | None
     zeros: int = 0
+    values: npt.NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
 
     @property
     def count(self) -> int:

@@ -124,7 +124,7 @@ def with_softmax(workloads: Sequence[Workload]) -> tuple[Workload, ...]:
 
 
 def _parameter(spec: ParamSpec | None, format: Format) -> ParamSpec | None:
-    return None if spec is None else replace(spec, format=format, zeros=0)
+    return None if spec is None else replace(spec, format=format, zeros=0, values=None)
 
 
 def _summing(work: Workload) -> Workload:

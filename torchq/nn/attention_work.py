@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from torchq.formats import FixedPoint, Format
-from torchq.nn.base import zeros
+from torchq.nn.base import parameter_spec
 from torchq.nn.types import multiplied, summed_products, with_bias
 from torchq.workload import ParamSpec, TensorSpec, Workload
 
@@ -91,7 +91,7 @@ def _param(layer: QMultiheadAttention, name: str, called: str, rows: slice | Non
     if rows is not None:
         format = _of_rows(format, tuple(values.shape), rows)
         values = values[rows]
-    return ParamSpec(called, tuple(values.shape), format, zeros(values))
+    return parameter_spec(called, values, format)
 
 
 def _of_rows(format: Format | None, shape: tuple[int, ...], rows: slice) -> Format | None:

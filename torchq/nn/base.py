@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from torchq.errors import TorchqError
 from torchq.formats import FixedPoint, Format
 from torchq.quantizers import Quantizer, make
-from torchq.workload import TensorSpec, Workload
+from torchq.workload import ParamSpec, TensorSpec, Workload
 
 Spec = str | Quantizer | FixedPoint
 """A quantizer, its text, or a number format."""
@@ -252,9 +253,11 @@ def _fold_into(twin: nn.Module, layer: QLayer) -> None:
     twin.register_parameter("bias", nn.Parameter(bias.detach().to(dtype).clone()))
 
 
-def zeros(values: Tensor) -> int:
-    """How many values are exactly zero."""
-    return int((values == 0).sum())
+def parameter_spec(name: str, values: Tensor, format: Format | None) -> ParamSpec:
+    """A parameter as a value: its shape, its format, and the quantized numbers themselves."""
+    numbers = values.detach().to("cpu", torch.float64).numpy()
+    zeros = numbers.size - int(np.count_nonzero(numbers))
+    return ParamSpec(name, tuple(values.shape), format, zeros, numbers)
 
 
 def quantized(values: Tensor, quantizer: Quantizer | None) -> Tensor:

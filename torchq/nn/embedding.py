@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torchq.errors import TorchqError
 from torchq.formats import Format
 from torchq.nn.baked import Baked
-from torchq.nn.base import Example, QLayer, Spec, quantized, zeros
+from torchq.nn.base import Example, QLayer, Spec, parameter_spec, quantized
 from torchq.nn.registry import LAYERS
 from torchq.nn.types import fixed
 from torchq.quantizers import Quantizer
-from torchq.workload import ParamSpec, TensorSpec, Workload
+from torchq.workload import TensorSpec, Workload
 
 ARGUMENTS = ("num_embeddings", "embedding_dim", "padding_idx", "max_norm", "scale_grad_by_freq", "sparse")
 
@@ -140,7 +140,7 @@ class QEmbedding(QLayer, nn.Embedding):
         with torch.no_grad():
             weight = self.quantized_weight()
         format = None if self.weight_quantizer is None else self.weight_quantizer.format
-        spec = ParamSpec("weight", tuple(weight.shape), format, zeros(weight))
+        spec = parameter_spec("weight", weight, format)
         return Workload(name, self.kind, inputs, output, weight=spec)
 
     def frozen(self) -> QEmbedding:

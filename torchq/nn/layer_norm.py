@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from torchq.formats import FixedPoint, Format, accumulated, product, summed
 from torchq.nn.baked import Baked
-from torchq.nn.base import Example, QLayer, Spec, quantized, zeros
+from torchq.nn.base import Example, QLayer, Spec, parameter_spec, quantized
 from torchq.nn.registry import LAYERS
 from torchq.nn.table import Lookup, Table, address_format
 from torchq.nn.types import fixed
@@ -235,7 +235,7 @@ class QLayerNorm(QLayer, nn.LayerNorm):
             return None
         quantizer = self.quantizer(slot)
         format = None if quantizer is None else quantizer.format
-        return ParamSpec(slot, tuple(values.shape), format, zeros(values))
+        return parameter_spec(slot, values, format)
 
     # ------------------------------------------------------------------ made and frozen
 

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torchq.errors import QuantizerError, TorchqError
 from torchq.formats import FixedPoint, Format
 from torchq.nn.baked import Baked
-from torchq.nn.base import QLayer, Spec, quantized, zeros
+from torchq.nn.base import QLayer, Spec, parameter_spec, quantized
 from torchq.nn.types import holding, multiplied, summed_products, with_bias
 from torchq.quantizers import Quantizer
 from torchq.quantizers.scaled import ScaledQuantizer
-from torchq.workload import ParamSpec, TensorSpec, Workload
+from torchq.workload import TensorSpec, Workload
 
 
 class ProductLayer(QLayer):
@@ -139,10 +139,8 @@ class ProductLayer(QLayer):
             fan_in=self.fan_in,
             product=multiplied(self._format("weight"), source.format),
             accumulator=self._accumulator(source.format),
-            weight=ParamSpec("weight", tuple(weight.shape), self._format("weight"), zeros(weight)),
-            bias=None
-            if bias is None
-            else ParamSpec("bias", tuple(bias.shape), self._format("bias"), zeros(bias)),
+            weight=parameter_spec("weight", weight, self._format("weight")),
+            bias=None if bias is None else parameter_spec("bias", bias, self._format("bias")),
         )
 
     def _accumulator(self, source: Format | None) -> FixedPoint | None:

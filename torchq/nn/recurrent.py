@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchq.errors import TorchqError
 from torchq.formats import Format
 from torchq.nn.baked import Baked
-from torchq.nn.base import Example, QLayer, Spec, quantized, zeros
+from torchq.nn.base import Example, QLayer, Spec, parameter_spec, quantized
 from torchq.nn.table import Lookup, address_format
 from torchq.nn.types import multiplied, summed_products, with_bias
 from torchq.quantizers import Quantizer
@@ -283,7 +283,7 @@ class Recurrent(QLayer):
             values = cast("Tensor", self.quantized_parameter(name))
         format = self.baked.get(name) or self._format(self.slot_of(name))
         kind = "bias" if name.startswith("bias") else "weight"
-        return ParamSpec(kind, tuple(values.shape), format, zeros(values))
+        return parameter_spec(kind, values, format)
 
     def _format(self, slot: str) -> Format | None:
         quantizer = self.quantizer(slot)
