@@ -11,7 +11,18 @@ import pytest
 from torch import nn
 
 import torchq.cost  # noqa: F401 - registers the targets
-from torchq.cost import BF, PROCESSES, Q6, TARGETS, estimate, in_formats, workloads_of
+from torchq.cost import (
+    BF,
+    PROCESSES,
+    Q6,
+    TARGETS,
+    estimate,
+    figure_of,
+    figures,
+    in_formats,
+    target_of,
+    workloads_of,
+)
 from torchq.nn import QInput, QLinear, QReLU
 from torchq.workload import Workload
 
@@ -36,10 +47,11 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_it_is_a_frozen_dataclass_that_says_its_unit_and_has_defaults(name: str) -> None:
+def test_it_is_a_frozen_dataclass_that_says_its_units_and_has_defaults(name: str) -> None:
     target: Any = TARGETS.get(name)()
     assert is_dataclass(target)
-    assert isinstance(target.unit, str)
+    assert target.units
+    assert all(isinstance(text, str) and text for pair in target.units.items() for text in pair)
     for field in fields(target):
         with pytest.raises(FrozenInstanceError):
             setattr(target, field.name, None)
@@ -52,14 +64,23 @@ def test_it_is_documented(name: str) -> None:
     assert all(f"{field.name}:" in doc for field in fields(cls))  # type: ignore[arg-type]
 
 
-def test_it_has_a_row_for_each_layer_and_its_own_figure_in_each(name: str) -> None:
-    price = TARGETS.get(name)().price(works())
+def test_its_figures_are_its_own_and_found_by_name(name: str) -> None:
+    for figure in TARGETS.get(name).units:
+        assert target_of(figure) == figures()[figure] == name
+        assert figure_of(figure) == figure
+        assert figure == name or figure not in TARGETS
+        assert [n for n, target in TARGETS.items() if figure in target.units] == [name]
+
+
+def test_it_has_all_figures_in_total_and_a_row_for_each_layer(name: str) -> None:
+    target = TARGETS.get(name)
+    price = target().price(works())
     assert len(price.layers) == len(works())
-    assert name in price.total
+    assert set(target.units) <= set(price.total)
+    assert set(price.notes) <= set(target.units)
     for row in (price.total, *price.layers):
-        assert name in row
         for key, value in row.items():
-            assert key == name or key.startswith(f"{name}_"), key
+            assert any(key == figure or key.startswith(f"{figure}_") for figure in target.units), key
             assert 0 <= value < math.inf, key
 
 

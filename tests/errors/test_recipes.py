@@ -63,7 +63,7 @@ def test_a_missing_key(tmp_path: Path) -> None:
         ("search.searcher=axe", "command line: search.searcher: unknown searcher 'axe'; did you mean 'ax'?"),
         ("model.name=jet_mlp", "command line: model.name: unknown model 'jet_mlp'; did you mean 'jets_mlp'?"),
         ("data.name=jest", "command line: data.name: unknown data set 'jest'; did you mean 'jets'?"),
-        ("search.goal.cost=energy", "command line: search.goal.cost: unknown cost target 'energy'"),
+        ("search.goal.cost=energy", "command line: search.goal.cost: unknown cost target or figure 'energy'"),
         ("data.source=file", "r.yaml:9: data: path must be given with source: file, and only then"),
         ("data.train=0.9", "r.yaml:9: data: train and valid must leave a part for the test, got 0.9 + 0.16"),
         ("train.learning_rate=.nan", "command line: train.learning_rate: must be"),

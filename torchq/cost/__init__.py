@@ -5,6 +5,9 @@ from torchq.cost.base import Price as Price
 from torchq.cost.base import Target as Target
 from torchq.cost.bits import Bits as Bits
 from torchq.cost.energy import Energy as Energy
+from torchq.cost.figures import figure_of as figure_of
+from torchq.cost.figures import figures as figures
+from torchq.cost.figures import target_of as target_of
 from torchq.cost.pricing import estimate as estimate
 from torchq.cost.pricing import make_targets as make_targets
 from torchq.cost.processes import PROCESSES as PROCESSES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ class Bits:
     of ``bits``.
     """
 
-    unit: ClassVar[str] = "bit"
+    units: ClassVar[Mapping[str, str]] = {"bits": "bit"}
 
     def price(self, workloads: Sequence[Workload]) -> Price:
         """Count each layer and sum up."""

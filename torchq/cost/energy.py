@@ -107,7 +107,7 @@ class Energy:
     rd_wr_on_io: bool = False
     accumulator: str | None = None
 
-    unit: ClassVar[str] = "pJ"
+    units: ClassVar[Mapping[str, str]] = {"energy_pj": "pJ"}
 
     def __post_init__(self) -> None:
         for name, kind in _KINDS.items():

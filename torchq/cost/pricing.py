@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchq.advice import advice
 from torchq.cost.base import TARGETS, Target
+from torchq.cost.figures import figures, target_of
 from torchq.cost.reference import with_softmax
 from torchq.cost.report import CostReport, LayerCost
 from torchq.cost.source import workloads_of
@@ -35,7 +36,8 @@ def estimate(
             (such as :func:`torchq.cost.in_formats` returns them).
         example: what to trace a model with: a batch, or the shape of one sample. Not needed for the others,
             nor if the shape follows from the first layer.
-        targets: what to price, by name (``TARGETS`` holds them).
+        targets: what to price: names of targets (``TARGETS`` holds them) or of their figures, which stand
+            for the target that they are of.
         softmax: whether a float32 softmax stands behind the network. A torch model ends in logits, where a
             Keras model has a softmax row (11.41 pJ of each total in the table of arXiv:2006.10159).
         settings: the targets' settings, such as ``weights_on_memory="fixed"``; see the target's class.
@@ -45,7 +47,7 @@ def estimate(
 
     Raises:
         CostError: a setting that no target has or that is out of range, or a negative size.
-        UnknownNameError: an unknown target, process or memory.
+        UnknownNameError: an unknown target, figure, process or memory.
         GraphError: the model cannot be traced, or an edge that no quantizer made.
 
     Example:
@@ -66,22 +68,32 @@ def estimate(
     asked = make_targets(targets, settings)
     prices = {name: target.price(works) for name, target in asked.items()}
     total: dict[str, float] = {}
+    notes: dict[str, str] = {}
     for price in prices.values():
         total.update(price.total)
+        notes.update(price.notes)
     rows = tuple(
         _row(work, {k: v for price in prices.values() for k, v in price.layers[i].items()})
         for i, work in enumerate(works)
     )
     used = {name: {f.name: getattr(target, f.name) for f in fields(target)} for name, target in asked.items()}
-    return CostReport(total, rows, used, {name: target.unit for name, target in asked.items()})
+    units = {figure: unit for target in asked.values() for figure, unit in target.units.items()}
+    return CostReport(total, rows, used, units, notes)
 
 
 def make_targets(names: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Target]:
     """The targets of these names with these settings; each takes those it knows.
 
+    Args:
+        names: of targets, or of their figures.
+        settings: of the targets.
+
+    Returns:
+        The targets by their own names.
+
     Raises:
         CostError: a setting that none of the targets has, or a value out of range.
-        UnknownNameError: an unknown target, process or memory.
+        UnknownNameError: an unknown target, figure, process or memory.
 
     Example:
         >>> make_targets(["energy_pj"], {"rd_wr_on_io": True})["energy_pj"].rd_wr_on_io
@@ -89,14 +101,17 @@ def make_targets(names: Sequence[str], settings: Mapping[str, Any]) -> dict[str,
     """
     names = (names,) if isinstance(names, str) else tuple(names)
     if not names:
-        raise CostError("no cost target was named", hint=f"Known: {', '.join(TARGETS)}")
-    classes = {name: TARGETS.get(name) for name in names}
+        known_names = sorted({*TARGETS, *figures()})
+        raise CostError("no cost target was named", hint=f"Known: {', '.join(known_names)}")
+    targets = dict.fromkeys(target_of(name) for name in names)
+    classes = {name: TARGETS.get(name) for name in targets}
     knows = {name: {f.name for f in fields(cls)} for name, cls in classes.items()}
     known = sorted(set().union(*knows.values()))
     for setting in settings:
         if setting not in known:
             raise CostError(
-                f"unknown setting {setting!r} for {', '.join(names)}", hint=advice(setting, known or ["none"])
+                f"unknown setting {setting!r} for {', '.join(classes)}",
+                hint=advice(setting, known or ["none"]),
             )
     return {
         name: cls(**{k: v for k, v in settings.items() if k in knows[name]}) for name, cls in classes.items()

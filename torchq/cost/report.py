@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torchq.cost.base import Costs
@@ -25,7 +25,7 @@ class LayerCost:
         output: format of what leaves the layer.
         macs: multiplications of one sample.
         zeros: parameters that are exactly zero.
-        costs: each target's figures: the target's own under its name, its parts under ``<target>_<part>``.
+        costs: each figure under its name, its parts under ``<figure>_<part>``.
     """
 
     layer: str
@@ -51,13 +51,15 @@ class CostReport:
         total: figures of the whole network, such as ``total["bits"]`` and ``total["energy_pj"]``.
         layers: one row for each layer, in the order of execution.
         settings: what each target was asked with.
-        units: the unit of each target's figures.
+        units: the unit of each figure.
+        notes: figure -> where it comes from and how wrong it is, for those that are no exact counts.
     """
 
     total: Costs
     layers: tuple[LayerCost, ...]
     settings: Mapping[str, Mapping[str, Any]]
     units: Mapping[str, str]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def layer(self, name: str) -> LayerCost:
         """The row of a layer.
@@ -71,7 +73,7 @@ class CostReport:
         raise KeyError(name)
 
     def text(self) -> str:
-        """An aligned table, with the totals in the last row and the settings below."""
+        """An aligned table with the totals in the last row; units, notes and settings below."""
         names = self._columns()
         facts = ("layer", "kind", "weight", "bias", "output")
         head = [*facts, *self._headings(names, facts)]
@@ -88,22 +90,20 @@ class CostReport:
         ]
         rows.append(["total", *[""] * (len(facts) - 1), *(_figure(self.total.get(n)) for n in names)])
         lines = _aligned([head, *rows], left=len(facts))
-        for target, settings in self.settings.items():
-            words = " ".join(f"{name}={value}" for name, value in settings.items())
-            lines.append(f"{target} in {self.units[target]}" + (f": {words}" if words else ""))
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._remarks()])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON: ``total``, ``layers``, ``settings``, ``units``."""
+        """Plain values for JSON: ``total``, ``layers``, ``settings``, ``units``, ``notes``."""
         return {
             "total": dict(self.total),
             "layers": [row.to_dict() for row in self.layers],
             "settings": {target: dict(settings) for target, settings in self.settings.items()},
             "units": dict(self.units),
+            "notes": dict(self.notes),
         }
 
     def to_html(self) -> str:
-        """One ``<table>`` without styles, to be put into a page."""
+        """One ``<table>`` without styles, to be put into a page; notes stand in a ``<ul>`` behind it."""
         names = self._columns()
         head = [*_FACTS, *self._headings(names, _FACTS)]
         lines = ['<table class="cost">', _html_row("th", head)]
@@ -112,18 +112,35 @@ class CostReport:
             lines.append(_html_row("td", facts + [_figure(row.costs.get(n)) for n in names]))
         blank = [""] * (len(_FACTS) - 1)
         lines.append(_html_row("th", ["total", *blank, *(_figure(self.total.get(n)) for n in names)]))
-        return "\n".join([*lines, "</table>"])
+        lines.append("</table>")
+        if self.notes:
+            notes = [f"<li>{html.escape(f'{name}: {text}')}</li>" for name, text in self.notes.items()]
+            lines += ['<ul class="cost-notes">', *notes, "</ul>"]
+        return "\n".join(lines)
+
+    def _remarks(self) -> list[str]:
+        """A line for each figure and one for each target that has settings."""
+        lines = []
+        for figure, unit in self.units.items():
+            note = self.notes.get(figure)
+            lines.append(f"{figure} in {unit}" + (f" ({note})" if note else ""))
+        for target, settings in self.settings.items():
+            if settings:
+                words = " ".join(f"{name}={value}" for name, value in settings.items())
+                lines.append(f"{target}: {words}")
+        return lines
 
     def _columns(self) -> list[str]:
-        """The cost figures that at least one layer has, target by target."""
+        """The figures that at least one layer has, target by target."""
         return list(dict.fromkeys(name for row in self.layers for name in row.costs))
 
     def _headings(self, columns: list[str], taken: tuple[str, ...]) -> list[str]:
-        """Parts go without their target's name where that leaves no doubt."""
+        """Parts go without their figure's name where that leaves no doubt."""
         headings = list(taken)
         for column in columns:
-            owner = next((t for t in self.units if column.startswith(f"{t}_")), None)
-            short = column if owner is None else column.removeprefix(f"{owner}_")
+            owner = next((f for f in self.units if column.startswith(f"{f}_")), None)
+            own = column in self.units or owner is None
+            short = column if own else column.removeprefix(f"{owner}_")
             headings.append(column if short in headings else short)
         return headings[len(taken) :]
 

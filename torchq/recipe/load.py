@@ -214,7 +214,7 @@ def _keys_under(path: yaml.Path) -> list[str]:
 def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
     """What only shows when the parts are held against each other: names that nothing answers to."""
     from hls_export import BACKENDS
-    from torchq.cost import TARGETS, make_targets
+    from torchq.cost import figure_of, make_targets
     from torchq.data import DATASETS
     from torchq.models import MODELS
     from torchq.search import SEARCHERS
@@ -224,8 +224,11 @@ def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
         (("model", "name"), MODELS, recipe.model.name),
         (("search", "searcher"), SEARCHERS, recipe.search.searcher),
         (("lower", "backend"), BACKENDS, recipe.lower.backend),
-        (("search", "goal", "cost"), TARGETS, recipe.search.goal.cost),
-        *((("pick", "times_lower", name), TARGETS, name) for name in recipe.pick.times_lower),
+    ]
+    priced: list[tuple[yaml.Path, str]] = [
+        (("search", "goal", "cost"), recipe.search.goal.cost),
+        *((("pick", "times_lower", name), name) for name in recipe.pick.times_lower),
+        *((("pick", "at_most", name), name) for name in recipe.pick.at_most),
     ]
     broken = False
     for path, registry, name in named:
@@ -234,10 +237,16 @@ def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
         except TorchqError as fault:
             broken |= path[0] == "model"
             yield path, str(fault)
+    figures = ["bits", "energy_pj"]
+    for path, name in priced:
+        try:
+            figures.append(figure_of(name))
+        except TorchqError as fault:
+            yield path, str(fault)
     settings: dict[str, Any] = dict(recipe.cost)
     settings.pop("softmax", None)
     try:
-        make_targets(("bits", "energy_pj"), settings)
+        make_targets(figures, settings)
     except TorchqError as fault:
         yield ("cost",), str(fault)
     if recipe.search.goal.kind == "forgiving_factor":

@@ -178,9 +178,13 @@ class Search(_Part):
 
 
 class Pick(_Part):
-    """Which trial becomes the firmware: the most accurate one that is cheap enough."""
+    """Which trial becomes the firmware: the most accurate one that is cheap enough.
+
+    ``times_lower`` limits a cost figure against BF, ``at_most`` in its own unit.
+    """
 
     times_lower: dict[str, Annotated[Float, Field(gt=0)]] = {}
+    at_most: dict[str, Annotated[Float, Field(ge=0)]] = {}
     most_accuracy_lost: Annotated[Float, Field(gt=0, lt=1)] | None = None
     candidates: Annotated[int, Field(ge=1)] = 1
     train: Training

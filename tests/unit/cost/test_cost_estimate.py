@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import pytest
 from cost_networks import RELU, SIX, dense, jets
 from torch import nn
 
-from torchq.cost import CostReport, estimate, make_targets, workloads_of
+from torchq.cost import TARGETS, CostReport, Price, estimate, figure_of, figures, make_targets, workloads_of
 from torchq.errors import CostError, GraphError, UnknownNameError
 from torchq.graph import trace
+from torchq.workload import Workload
 
+KNOWN = ", ".join(sorted({*TARGETS, *figures()}))
 MODEL = ("quantized_bits(6,0,alpha=1)", "quantized_relu(6,0)")
 
 
@@ -58,9 +61,10 @@ def test_fixed_weights_save_the_parameters() -> None:
         (
             {"targets": ["energy"]},
             UnknownNameError,
-            "unknown cost target 'energy'; did you mean 'energy_pj'? Known: bits, energy_pj",
+            f"unknown cost target or figure 'energy'; did you mean 'energy_pj'? Known: {KNOWN}",
         ),
-        ({"targets": []}, CostError, "no cost target was named; Known: bits, energy_pj"),
+        ({"targets": []}, CostError, f"no cost target was named; Known: {KNOWN}"),
+        ({"targets": [3]}, CostError, "a cost target or figure is named by a text, got 3"),
         (
             {"min_sram": 0},
             CostError,
@@ -151,9 +155,10 @@ def test_text_is_aligned_and_ends_with_totals_and_settings() -> None:
     assert all(line[end - 1].isdigit() and line[end] == " " for line in table[2:])
     assert table[-1].split()[1:3] == ["26334", "25536"]
     assert "2618.57" in table[-1]
-    assert lines[-2:] == [
+    assert lines[-3:] == [
         "bits in bit",
-        "energy_pj in pJ: process=horowitz weights_on_memory=sram activations_on_memory=sram "
+        "energy_pj in pJ",
+        "energy_pj: process=horowitz weights_on_memory=sram activations_on_memory=sram "
         "min_sram_size=134217728 rd_wr_on_io=False accumulator=None",
     ]
 
@@ -176,3 +181,60 @@ def test_html_escapes_and_has_a_row_for_each_layer() -> None:
         line.count("<td>") + line.count("<th>") for line in text.splitlines() if line.startswith("<tr>")
     }
     assert len(widths) == 1
+
+
+# ---------------------------------------------------------------------- targets with several figures
+
+
+@dataclass(frozen=True)
+class Area:
+    """A target of two figures, one of them with a note."""
+
+    per_mac: int = 2
+
+    units: ClassVar[Mapping[str, str]] = {"gates": "gate", "pins": "pin"}
+
+    def price(self, workloads: Sequence[Workload]) -> Price:
+        layers = tuple({"gates": self.per_mac * work.macs} for work in workloads)
+        total = {"gates": sum(layer["gates"] for layer in layers), "pins": 7}
+        return Price(total, layers, {"gates": "source=estimate: within <20 %"})
+
+
+@pytest.fixture
+def area(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TARGETS._things, "area", Area)
+
+
+@pytest.mark.usefixtures("area")
+def test_a_target_is_found_by_its_name_and_by_each_of_its_figures() -> None:
+    works = [dense(SIX, RELU)]
+    by_name = estimate(works, targets="area", per_mac=3)
+    assert by_name == estimate(works, targets=["pins"], per_mac=3)
+    assert by_name == estimate(works, targets=["pins", "area", "gates"], per_mac=3)
+    assert by_name.total == {"gates": 3 * works[0].macs, "pins": 7}
+    assert by_name.units == {"gates": "gate", "pins": "pin"}
+    assert by_name.settings == {"area": {"per_mac": 3}}
+
+
+@pytest.mark.usefixtures("area")
+def test_a_note_stands_wherever_the_figure_stands() -> None:
+    found = estimate([dense(SIX, RELU)], targets=["bits", "gates"])
+    assert found.notes == found.to_dict()["notes"] == {"gates": "source=estimate: within <20 %"}
+    assert found.text().splitlines()[-4:] == [
+        "bits in bit",
+        "gates in gate (source=estimate: within <20 %)",
+        "pins in pin",
+        "area: per_mac=2",
+    ]
+    assert "<li>gates: source=estimate: within &lt;20 %</li>" in found.to_html()
+    assert "<ul" not in report().to_html()
+
+
+@pytest.mark.usefixtures("area")
+def test_one_figure_is_asked_for_by_its_own_name() -> None:
+    assert figure_of("gates") == "gates"
+    with pytest.raises(CostError) as fault:
+        figure_of("area")
+    assert str(fault.value) == "area is a target with several figures; name one: gates, pins"
+    with pytest.raises(UnknownNameError, match="figure 'gate'; did you mean 'gates'"):
+        figure_of("gate")

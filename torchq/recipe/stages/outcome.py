@@ -123,6 +123,7 @@ def _goal_text(recipe: Recipe) -> str:
     wanted = [
         f"{name} at least {times:g} times lower than BF" for name, times in recipe.pick.times_lower.items()
     ]
+    wanted += [f"{name} at most {most:g}" for name, most in recipe.pick.at_most.items()]
     return f"{text}; picked: the most accurate trial with {' and '.join(wanted)}" if wanted else text
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -76,7 +76,7 @@ def goal_of(recipe: Recipe, reference: Mapping[str, float]) -> Goal:
 
 
 def reference_costs(run: RunDir) -> dict[str, float]:
-    """What the reference BF costs, by target."""
+    """What the reference BF costs, by figure."""
     total: dict[str, float] = run.read("references.json")["bf"]["cost"]["total"]
     return total
 
@@ -87,6 +87,7 @@ def search_schemes(recipe: Recipe, run: RunDir, show: Show) -> None:
     reference = reference_costs(run)
     goal = goal_of(recipe, reference)
     source = bench.trained_float(recipe, run)
+    names = bench.figures(recipe)
     show.stage(
         "search",
         f"{recipe.search.searcher}, {recipe.search.trials} trials, {len(space.knobs)} knobs, "
@@ -102,7 +103,7 @@ def search_schemes(recipe: Recipe, run: RunDir, show: Show) -> None:
 
         def on_trial(trial: Trial) -> None:
             run.tick()
-            advance(_trial_text(trial, reference))
+            advance(_trial_text(trial, reference, names))
 
         result = run_search(
             space,
@@ -119,7 +120,7 @@ def search_schemes(recipe: Recipe, run: RunDir, show: Show) -> None:
     for note in result.notes:
         show.fact(note)
     trained_s = sum(trial.wall_s for trial in result.trials)
-    show.fact(f"best score at trial {result.best.number}: {_trial_text(result.best, reference)}")
+    show.fact(f"best score at trial {result.best.number}: {_trial_text(result.best, reference, names)}")
     show.fact(f"{trained_s:.0f} s of training, {result.ask_s:.0f} s of asking the searcher")
     run.finish(
         "search",
@@ -150,6 +151,7 @@ def train_picked(recipe: Recipe, run: RunDir, show: Show) -> None:
     limits = [
         Limit.times_lower(name, reference[name], times) for name, times in recipe.pick.times_lower.items()
     ]
+    limits += [Limit(name, most, at_most=True) for name, most in recipe.pick.at_most.items()]
     picked = pick(trials_of(run), limits, count=recipe.pick.candidates)
     show.stage("train", f"{len(picked.trials)} candidates, {recipe.pick.train.epochs} epochs each")
     for lack in picked.unmet:
@@ -166,7 +168,9 @@ def train_picked(recipe: Recipe, run: RunDir, show: Show) -> None:
     cost = bench.price(recipe, model)
     show.fact(
         f"picked trial {best['number']}: test accuracy {100 * facts['accuracy']:.2f} %, "
-        + ", ".join(f"{n} {reference[n] / cost.total[n]:.1f} times lower" for n in ("energy_pj", "bits"))
+        + ", ".join(
+            _against(name, cost.total[name], reference, " times lower") for name in bench.figures(recipe)
+        )
     )
     run.finish(
         "train",
@@ -223,10 +227,17 @@ def _identity(recipe: Recipe) -> dict[str, Any]:
     return {**kept, "search_train": plain["search"]["train"]}
 
 
-def _trial_text(trial: Trial, reference: Mapping[str, float]) -> str:
+def _trial_text(trial: Trial, reference: Mapping[str, float], figures: Sequence[str]) -> str:
     if not trial.complete:
         return f"#{trial.number} failed: {trial.reason}"
-    saved = "  ".join(f"{n} {reference[n] / trial.metrics[n]:.1f}x" for n in ("energy_pj", "bits"))
+    saved = "  ".join(_against(name, trial.metrics[name], reference, "x") for name in figures)
     return (
         f"#{trial.number} accuracy {100 * trial.metrics['accuracy']:.2f} %  {saved}  score {trial.score:.4f}"
     )
+
+
+def _against(name: str, value: float, reference: Mapping[str, float], times: str) -> str:
+    """How many times lower than BF's a figure is; the figure itself where one of them is 0."""
+    if value > 0 and reference[name] > 0:
+        return f"{name} {reference[name] / value:.1f}{times}"
+    return f"{name} {value:.6g}"

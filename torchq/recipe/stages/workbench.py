@@ -72,20 +72,21 @@ def uniform_scheme(uniform: Uniform) -> Scheme:
     )
 
 
-def targets(recipe: Recipe) -> tuple[str, ...]:
-    """Every cost target that the recipe and the report name."""
-    return tuple(dict.fromkeys(("bits", "energy_pj", recipe.search.goal.cost, *recipe.pick.times_lower)))
+def figures(recipe: Recipe) -> tuple[str, ...]:
+    """Every cost figure that the recipe and the report name."""
+    limited = (*recipe.pick.times_lower, *recipe.pick.at_most)
+    return tuple(dict.fromkeys(("bits", "energy_pj", recipe.search.goal.cost, *limited)))
 
 
 def price(recipe: Recipe, model: nn.Module) -> CostReport:
     """What a quantized network costs, layer by layer."""
     settings: dict[str, Any] = dict(recipe.cost)
-    return estimate(model, example(recipe), targets=targets(recipe), **settings)
+    return estimate(model, example(recipe), targets=figures(recipe), **settings)
 
 
 def costs(recipe: Recipe, report: CostReport) -> dict[str, float]:
-    """The totals of a report, one number a target."""
-    return {name: float(report.total[name]) for name in targets(recipe)}
+    """The totals of a report, one number a figure."""
+    return {name: float(report.total[name]) for name in figures(recipe)}
 
 
 def shapes(recipe: Recipe, model: nn.Module) -> dict[str, dict[str, Any]]:
