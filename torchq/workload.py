@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +83,55 @@ class ParamSpec:
 
 
 @dataclass(frozen=True)
+class Operation:
+    """So many equal operations on single values, beside the products that ``Workload.macs`` counts.
+
+    Args:
+        sort: ``"add"`` (a subtraction is one too), ``"multiply"``, or ``"maximum"`` (compare two, keep one).
+        count: how many, for one sample.
+        operands: the formats of what goes in, one after the other; None for a float.
+        result: the format that holds every result exactly; None for a float. Of a running sum it is that of
+            the whole sum.
+
+    Example:
+        >>> gate, state = FixedPoint(8, 0, signed=False), FixedPoint(8, 1)
+        >>> Operation("multiply", 20, (gate, state), FixedPoint(16, 1)).count
+        20
+    """
+
+    sort: Literal["add", "multiply", "maximum"]
+    count: int
+    operands: tuple[Format | None, ...]
+    result: Format | None
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table that a layer reads: a function by its values, or the rows of an embedding.
+
+    Args:
+        name: what stands in it.
+        entries: how many rows it has: ``2 ** address bits`` for a function.
+        width: the bits of one row.
+        reads: how many rows are read, for one sample.
+
+    Example:
+        >>> TableSpec("tanh", 1024, 8, reads=64).bits
+        8192
+    """
+
+    name: str
+    entries: int
+    width: int
+    reads: int
+
+    @property
+    def bits(self) -> int:
+        """All bits that stand in it."""
+        return self.entries * self.width
+
+
+@dataclass(frozen=True)
 class Workload:
     """What one layer does for one sample.
 
@@ -96,6 +146,8 @@ class Workload:
         accumulator: the type of the sum of all products and the bias by QTools' rules; None likewise.
         weight: the weight, if it has one.
         bias: the bias, if it has one.
+        operations: what it computes beside: the additions of a pool, the products of gates, comparisons.
+        tables: the tables that it reads.
 
     Example:
         >>> x = TensorSpec("input", (16,), FixedPoint(16, 7))
@@ -117,6 +169,8 @@ class Workload:
     accumulator: FixedPoint | None = None
     weight: ParamSpec | None = None
     bias: ParamSpec | None = None
+    operations: tuple[Operation, ...] = ()
+    tables: tuple[TableSpec, ...] = ()
 
     @property
     def parameters(self) -> tuple[ParamSpec, ...]:
@@ -132,6 +186,23 @@ class Workload:
     def zeros(self) -> int:
         """How many parameters are exactly zero."""
         return sum(p.zeros for p in self.parameters)
+
+    @property
+    def table_bits(self) -> int:
+        """The bits of all tables."""
+        return sum(table.bits for table in self.tables)
+
+    def count(self, sort: Literal["add", "multiply", "maximum"]) -> int:
+        """How many operations of one sort it does, those of ``macs`` aside.
+
+        Example:
+            >>> y = TensorSpec("sum", (4,), FixedPoint(9, 2))
+            >>> add = Operation("add", 4, (FixedPoint(8, 1), FixedPoint(8, 1)), y.format)
+            >>> work = Workload("sum", "add", (), y, operations=(add,))
+            >>> work.count("add"), work.count("multiply")
+            (4, 0)
+        """
+        return sum(operation.count for operation in self.operations if operation.sort == sort)
 
 
 def total_bits(format: Format | None, shape: tuple[int, ...]) -> int:
