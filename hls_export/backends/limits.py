@@ -55,6 +55,8 @@ def _quantizer_reasons(graph: HardwareGraph, node: Node, grid: FixedPoint) -> It
 
 def _dense_reasons(node: Dense, settings: Settings) -> Iterator[str]:
     """hls4ml takes the nearest reuse factor that it can build and says so in passing; we refuse instead."""
+    if len(node.shape) != 1:
+        yield f"{node.name} (dense at every position) is not supported"
     size, factor = node.n_in * node.n_out, settings.reuse_factor
     if settings.strategy == "latency":
         return

@@ -27,7 +27,8 @@ def flatten(graph: HardwareGraph) -> HardwareGraph:
         return graph
     for node in graph.nodes:
         shapeless = isinstance(node, Input | Quantize | Relu | Reshape | Identity | Dense)
-        if not shapeless or not (node.format is None or node.format.is_scalar):
+        positions = isinstance(node, Dense) and len(node.shape) != 1
+        if positions or not shapeless or not (node.format is None or node.format.is_scalar):
             return graph
     instead: dict[str, str] = {}
     kept = []
