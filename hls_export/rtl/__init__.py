@@ -1,0 +1,1 @@
+"""Verilog: emitted, simulated and synthesised with open tools."""
