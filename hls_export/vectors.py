@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hls_export.hardware import Dense, HardwareGraph, Quantize, Relu, Reshape
+from hls_export.hardware import Conv, Dense, HardwareGraph, Quantize, Relu, Reshape
 from torchq.errors import ExportError
 from torchq.formats import FixedPoint
 
@@ -91,15 +92,34 @@ def _always(graph: HardwareGraph, lsb: Array, low: Array, high: Array) -> Iterat
 
 
 def _first_weights(graph: HardwareGraph) -> Array:
-    """The weight of the matrix product that reads the input's quantizer."""
+    """The weight of the product that reads the input's quantizer: a column of the input's size an output."""
+    size = math.prod(graph.input_shape)
     for node in graph.nodes:
-        if isinstance(node, Dense):
+        if isinstance(node, Dense | Conv):
             source = graph.node(node.inputs[0])
             while isinstance(source, Relu | Reshape):
                 source = graph.node(source.inputs[0])
             if source.inputs == (graph.input,):
-                return node.weight
-    return np.zeros((math.prod(graph.input_shape), 0))
+                shape = graph.node(node.inputs[0]).shape
+                return _repeated(node, shape) if isinstance(node, Conv) else _at_all(node, size)
+    return np.zeros((size, 0))
+
+
+def _at_all(node: Dense, size: int) -> Array:
+    """The weight at every position."""
+    return np.tile(node.weight, (size // node.n_in, 1))
+
+
+def _repeated(node: Conv, shape: tuple[int, ...]) -> Array:
+    """The kernel again and again over the sample, for the group that an output reads; zeros elsewhere."""
+    n_in, n_out = node.n_in // node.groups, node.n_out // node.groups
+    columns = np.zeros((node.n_out, *shape))
+    pairs = zip(shape[1:], node.kernel, node.dilations, strict=True)
+    places: Any = (slice(None), *np.ix_(*(np.arange(length) // d % k for length, k, d in pairs)))
+    for o in range(node.n_out):
+        first = o // n_out * n_in
+        columns[o, first : first + n_in] = node.weight[o][places]
+    return columns.reshape(node.n_out, -1).T
 
 
 def _drawn(n: int, lsb: Array, low: Array, high: Array, random: np.random.Generator) -> Array:

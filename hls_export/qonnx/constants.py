@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hls_export.integers import to_codes
-from hls_export.passes.bounds import finest
+from hls_export.passes.ranges import finest
 from hls_export.qonnx import operators
 from hls_export.qonnx.load import OnnxFile, Op
 from hls_export.qonnx.quant import DOMAINS, constant_format, exponents, read_words
