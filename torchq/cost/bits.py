@@ -36,7 +36,8 @@ class Bits:
 def quantizes(work: Workload) -> bool:
     """Whether the layer makes a tensor of its own: what a quantizer made of its sum or of its input.
 
-    Not so a layer that hands on the exact sum of its products, a relu that only drops the sign, and wires.
+    Not so a layer that hands on its exact sum or product, a relu that only drops the sign, tensors that are
+    joined as they are, and wires.
 
     Example:
         >>> from torchq.workload import TensorSpec
@@ -49,8 +50,10 @@ def quantizes(work: Workload) -> bool:
     if work.kind in ("input", "identity"):
         return False
     made = work.output.format
-    if work.fan_in:
+    if work.fan_in or work.accumulator is not None:
         return made is not None and not _is_sum(made, work.accumulator)
+    if work.kind == "concat":
+        return not _is_joined(made, work)
     return not (work.kind == "relu" and _is_without_sign(made, work.inputs[0].format))
 
 
@@ -60,6 +63,21 @@ def _is_sum(made: Format, total: FixedPoint | None) -> bool:
         return False
     same = made.fraction == total.fraction and made.signed == total.signed
     return bool(same and made.integer - total.integer in (0, 1))
+
+
+def _is_joined(made: Format | None, work: Workload) -> bool:
+    """Whether every operand has kept its format."""
+    if isinstance(made, FixedPoint) and not made.is_scalar:
+        return True
+    return all(_same(x.format, made) for x in work.inputs)
+
+
+def _same(a: Format | None, b: Format | None) -> bool:
+    """Equal widths and points; how a quantizer rounds does not matter."""
+    if not isinstance(a, FixedPoint) or not isinstance(b, FixedPoint):
+        return a == b
+    fields = ((a.width, b.width), (a.integer, b.integer), (a.signed, b.signed))
+    return all(np.array_equal(one, other) for one, other in fields)
 
 
 def _is_without_sign(made: Format | None, source: Format | None) -> bool:

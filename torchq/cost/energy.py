@@ -6,22 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torchq.advice import advice
 from torchq.cost.base import TARGETS, Costs, Price
 from torchq.cost.bits import quantizes
 from torchq.cost.border import border
 from torchq.cost.memory import MEMORIES, Memory
 from torchq.cost.operators import Operand, Sort, accumulator, multiplier, operand
 from torchq.cost.pairs import operand_pairs
-from torchq.cost.processes import PROCESSES, Process
+from torchq.cost.processes import Process, process_named
 from torchq.errors import CostError, UnknownNameError
 from torchq.formats import FixedPoint
-from torchq.workload import Workload
+from torchq.workload import Operation, Workload
 
 PARTS = ("inputs", "outputs", "parameters", "op_cost")
 """What a layer's energy is split into."""
 
 _MACS = ("inputs", "parameters", "op_cost")
 _STORED = ("outputs",)
+_CELL = ("parameters", "op_cost", "outputs")
 COUNTED: Mapping[str, tuple[str, ...]] = {
     "input": (),
     "identity": (),
@@ -31,30 +33,41 @@ COUNTED: Mapping[str, tuple[str, ...]] = {
     "conv_transpose1d": _MACS,
     "conv_transpose2d": _MACS,
     "scale_shift": _MACS,
-    "average_pool": _MACS,
+    "average_pool": ("inputs", "op_cost"),
     "max_pool": ("op_cost",),
     "quantize": _STORED,
     "relu": _STORED,
-    "softmax": _STORED,
-    "table": _STORED,
-    "embedding": _STORED,
-    "layer_norm": ("parameters", "outputs"),
-    "rnn": _STORED,
-    "lstm": _STORED,
-    "gru": _STORED,
+    "softmax": _CELL,
+    "table": ("parameters", "outputs"),
+    "embedding": ("parameters", "outputs"),
+    "layer_norm": (*_MACS, "outputs"),
+    "rnn": _CELL,
+    "lstm": _CELL,
+    "gru": _CELL,
     "matmul": ("inputs", "op_cost"),
     "mul": ("inputs", "op_cost"),
-    "add": _STORED,
+    "add": ("op_cost",),
     "concat": _STORED,
     "attention": _MACS,
 }
-"""Which parts of a layer's energy are summed, by its kind (QTools' ``include_energy``).
+"""Which parts of a layer's energy are summed, by its kind (QTools' ``include_energy``, and ours where it has
+no figure).
 
-Beside them the ``outputs`` of a product layer with its own output quantizer count, and nothing of a relu
-that only drops the sign: each tensor is paid for once when a quantizer makes it and once when a product layer
-reads it, however the layers are cut. Recurrent layers and attention are priced product by product; of tables,
-sums of tensors, gates and normalisation only what is stored has a price (QTools has no figure for the rest).
+Beside them the ``outputs`` of a layer with products or sums and an output quantizer of its own count, and
+nothing of a relu that only drops the sign or of tensors that are joined as they are: each tensor is paid for
+once when a quantizer makes it and once when a layer with products reads it, however the layers are cut.
+``parameters`` holds the looks into tables; recurrent layers and attention are priced part by part.
 """
+
+_LOOKED_UP = ("embedding",)
+"""Kinds whose weight is a table: rows of it are read, not all of it."""
+
+SIGNED_PRODUCTS = ("qtools", "exact")
+"""How wide the product of two signed numbers is: one bit less than both together, or as both together."""
+
+MAXIMUM = 0.2
+"""A comparison of two numbers that keeps one, relative to an addition of their bits: QTools' factor for
+layers that merge tensors by their maximum."""
 
 _KINDS = {
     "process": str,
@@ -63,6 +76,7 @@ _KINDS = {
     "min_sram_size": int,
     "rd_wr_on_io": bool,
     "accumulator": str | None,
+    "signed_product": str,
 }
 _WORDS = {str: "a name", int: "a whole number of bits", bool: "true or false", str | None: "a format as text"}
 
@@ -78,24 +92,30 @@ class Energy:
     (``energy_sum`` there, not cut to whole pJ); ``energy_pj_all`` sums all parts of all layers
     (``total_cost`` there). The defaults reproduce the energy table of arXiv:2006.10159.
 
-    Formats per channel or element, which QTools cannot say, are priced product by product; a pruned element
-    (width zero) costs nothing. Differences from QTools: ``docs/qtools-differences.md``.
+    What QTools has no figure for is priced with the same gates and memories: sums of pools, gates of
+    recurrent cells, the steps of a table softmax and of a layer norm, comparisons, reads of tables. Formats
+    per channel or element, which QTools cannot say, are priced product by product; a pruned element (width
+    zero) costs nothing. Differences from QTools: ``docs/qtools-differences.md``.
 
     The quantizer of the model's input is QTools' ``source_quantizers``: the type of what comes in, no layer
     with a price. A model that ends in logits has no softmax row; ``estimate(..., softmax=True)`` adds one.
 
     Args:
-        process: the technology, by name.
-        weights_on_memory: where the parameters stand: ``"sram"``, ``"dram"`` or ``"fixed"`` (in logic: free).
+        process: the technology: a name in ``PROCESSES``, or the path of a ``.toml`` file that describes one.
+        weights_on_memory: where parameters and tables stand: ``"sram"``, ``"dram"`` or ``"fixed"`` (in logic:
+            free).
         activations_on_memory: where the tensors between layers stand, likewise.
         min_sram_size: smallest on-chip memory, in bits.
         rd_wr_on_io: whether the model's input and output stand off chip (otherwise in SRAM, also where
             ``activations_on_memory`` is ``"fixed"``).
         accumulator: the format of every accumulator, such as ``"ap_fixed<32,11>"`` (QTools'
             ``keras_accumulator`` of a reference run); None: as wide as the sum needs.
+        signed_product: ``"qtools"`` takes the product of two signed numbers for one bit narrower than both
+            together, as QTools does since March 2022; ``"exact"`` for as wide as both, which it did before,
+            when the table of arXiv:2006.10159 was made.
 
     Raises:
-        CostError: a negative size, or a value of the wrong type.
+        CostError: a negative size, a value of the wrong type, or a process file that describes none.
         UnknownNameError: an unknown process or memory.
         FormatError: ``accumulator`` is no format.
     """
@@ -106,6 +126,7 @@ class Energy:
     min_sram_size: int = 8 * 16 * 1024 * 1024
     rd_wr_on_io: bool = False
     accumulator: str | None = None
+    signed_product: str = "qtools"
 
     units: ClassVar[Mapping[str, str]] = {"energy_pj": "pJ"}
 
@@ -114,7 +135,7 @@ class Energy:
             value = getattr(self, name)
             if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
                 raise CostError(f"{name} must be {_WORDS[kind]}, got {value!r}")
-        PROCESSES.get(self.process)
+        process_named(self.process)
         for name in ("weights_on_memory", "activations_on_memory"):
             try:
                 MEMORIES.get(getattr(self, name))
@@ -124,6 +145,11 @@ class Energy:
             raise CostError(f"min_sram_size must be at least 0, got {self.min_sram_size}")
         if self.accumulator is not None:
             FixedPoint.parse(self.accumulator)
+        if self.signed_product not in SIGNED_PRODUCTS:
+            raise CostError(
+                f"signed_product must be one of {', '.join(SIGNED_PRODUCTS)}, got {self.signed_product!r}",
+                hint=advice(self.signed_product, SIGNED_PRODUCTS),
+            )
 
     def price(self, workloads: Sequence[Workload]) -> Price:
         """Price each layer and sum up.
@@ -132,7 +158,7 @@ class Energy:
             CostError: a kind of layer that this target has no rule for, or a float width that the process has
                 no figure for.
         """
-        process = PROCESSES.get(self.process)
+        process = process_named(self.process)
         memory = Memory(
             process, self.weights_on_memory, self.activations_on_memory, self.min_sram_size, self.rd_wr_on_io
         )
@@ -151,13 +177,12 @@ class Energy:
                 read = [memory.tensor(x.bits, work.layer in firsts) for x in work.inputs]
                 parts["inputs"] = sum(read, 0.0)
                 parts["outputs"] = memory.tensor(work.output.bits, work.layer in lasts)
-                parts["parameters"] = sum((memory.parameter(p.bits) for p in work.parameters), 0.0)
-                parts["op_cost"] = _operations(work, process, total)
-                stored = quantizes(work)
-                if work.fan_in and stored:
-                    counted = (*counted, "outputs")
-                elif not work.fan_in and not stored:
-                    counted = ()
+                held = () if work.kind in _LOOKED_UP else work.parameters
+                parts["parameters"] = sum((memory.parameter(p.bits) for p in held), 0.0)
+                parts["parameters"] += sum((memory.table(t) for t in work.tables), 0.0)
+                parts["op_cost"] = _products(work, process, total, self.signed_product == "exact")
+                parts["op_cost"] += sum((_operations(op, process) for op in work.operations), 0.0)
+                counted = _of_these(counted, work)
             row = {"energy_pj": sum((parts[name] for name in counted), 0.0)}
             row.update((f"energy_pj_{name}", value) for name, value in parts.items())
             layers.append(row)
@@ -171,21 +196,48 @@ def _sum_up(layers: Sequence[Costs]) -> Costs:
     return total
 
 
-def _operations(work: Workload, process: Process, accumulator_type: Operand | None) -> float:
-    """All multiplications and additions of a layer, in pJ."""
+def _of_these(counted: tuple[str, ...], work: Workload) -> tuple[str, ...]:
+    """The parts that count, seeing whether the layer stores what it makes."""
+    if not quantizes(work):
+        return tuple(part for part in counted if part != "outputs")
+    computes = work.fan_in > 0 or work.accumulator is not None
+    return (*counted, "outputs") if computes and "outputs" not in counted else counted
+
+
+def _products(work: Workload, process: Process, accumulator_type: Operand | None, exact: bool) -> float:
+    """All multiplications of a layer that sums products, and the addition of each, in pJ."""
     if work.macs == 0 or (work.weight is None and len(work.inputs) < 2):
         return 0.0
     other = work.inputs[1].format if work.weight is None else work.weight.format
     total = accumulator_type
     if total is None:
-        product = multiplier(operand(other), operand(work.inputs[0].format)).product
+        product = multiplier(operand(other), operand(work.inputs[0].format), exact=exact).product
         total = accumulator(product, work.fan_in, operand(work.bias.format) if work.bias else None)
-    add = _operation(process, "add", total.sort, total.bits)
+    alone = work.weight is None and work.fan_in == 1  # a product of two tensors is added to nothing
+    add = 0.0 if alone else _operation(process, "add", total.sort, total.bits)
     energy = 0.0
     for weight, x, count in operand_pairs(work):
-        m = multiplier(weight, x)
-        energy += count * (m.factor * _operation(process, m.gate, m.product.sort, m.bits) + add)
+        energy += count * (_product(weight, x, process) + add)
     return energy
+
+
+def _product(a: Operand, b: Operand, process: Process) -> float:
+    """One multiplication, in pJ."""
+    m = multiplier(a, b)
+    return m.factor * _operation(process, m.gate, m.product.sort, m.bits)
+
+
+def _operations(work: Operation, process: Process) -> float:
+    """So many operations of one sort, in pJ."""
+    a, b = (operand(format) for format in work.operands[:2])
+    if work.sort == "multiply":
+        return work.count * _product(b, a, process)
+    if work.result is None:
+        bits = max(o.bits for o in map(operand, work.operands) if o.sort is Sort.FLOAT)
+        one = _operation(process, "add", Sort.FLOAT, bits)
+    else:
+        one = _operation(process, "add", Sort.FIXED, operand(work.result).bits)
+    return work.count * one * (MAXIMUM if work.sort == "maximum" else 1.0)
 
 
 def _operation(process: Process, gate: str, sort: Sort, bits: float) -> float:

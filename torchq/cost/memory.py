@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torchq.cost.processes import Process
 from torchq.registry import Registry
+from torchq.workload import TableSpec
 
 Access = Callable[[Process, int, int, bool], float]
 """Process, bits, smallest memory in bits, input and output off chip -> pJ."""
@@ -66,6 +67,22 @@ class Memory:
     def parameter(self, bits: int) -> float:
         """To read one parameter, in pJ."""
         return self._access(self.weights, bits)
+
+    def table(self, table: TableSpec) -> float:
+        """All reads of a table that stands where the parameters stand, in pJ.
+
+        Each read fetches one row by itself: on chip the words that hold it, from a memory of the table's
+        size (and at least ``min_sram_size``).
+
+        Example:
+            >>> from torchq.cost.processes import HOROWITZ
+            >>> tanh = TableSpec("tanh", 1024, 8, reads=10)
+            >>> round(Memory(HOROWITZ, "sram", "sram", 0, False).table(tanh), 2)
+            1.55
+        """
+        size = max(self.min_sram_size, table.bits)
+        row = MEMORIES.get(self.weights)(self.process, table.width, size, self.rd_wr_on_io)
+        return table.reads * row
 
     def tensor(self, bits: int, at_border: bool) -> float:
         """To read or write one tensor, in pJ.

@@ -97,8 +97,14 @@ def operand(format: Format | None) -> Operand:
     return Operand(Sort.FLOAT, format.width, -1, True)
 
 
-def multiplier(weight: Operand, x: Operand) -> Multiplier:
+def multiplier(weight: Operand, x: Operand, *, exact: bool = False) -> Multiplier:
     """How ``weight * x`` is built, by QTools' table.
+
+    Args:
+        weight: one factor.
+        x: the other one.
+        exact: whether the product of two signed numbers is as wide as both together. QTools took it for one
+            bit narrower since March 2022, which leaves out the product of the two most negative codes.
 
     Example:
         >>> fixed, ternary = operand(FixedPoint(6, 0, signed=False)), operand(Ternary())
@@ -126,6 +132,7 @@ def multiplier(weight: Operand, x: Operand) -> Multiplier:
         return _shift(x, weight)
     signed = weight.signed or x.signed
     integer = weight.integer + x.integer
+    integer += int(exact and weight.signed and x.signed)
     width = max(integer + weight.fraction + x.fraction + int(signed), 0)
     product = Operand(Sort.FIXED, width, integer, signed)
     return Multiplier("mul", 1.0, math.sqrt(weight.bits * x.bits), product)

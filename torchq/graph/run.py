@@ -16,7 +16,8 @@ from torchq.formats import FixedPoint
 from torchq.graph.model import Graph, Node
 from torchq.graph.steps import Step
 from torchq.nn import QLayer
-from torchq.workload import TensorSpec, Workload
+from torchq.nn.registry import passive_module
+from torchq.workload import Operation, TensorSpec, Workload
 
 WIRES = ("input", "identity", "reshape", "transpose", "item")
 """Kinds of nodes that do no work."""
@@ -98,8 +99,17 @@ def workloads(graph: Graph) -> tuple[Workload, ...]:
         if isinstance(node.module, QLayer):
             found += node.module.workloads(node.name, inputs, node.spec)
         else:
-            found.append(Workload(node.name, node.kind, inputs, node.spec))
+            work = _passive_work(node, inputs[0])
+            found.append(Workload(node.name, node.kind, inputs, node.spec, operations=work))
     return tuple(found)
+
+
+def _passive_work(node: Node, source: TensorSpec) -> tuple[Operation, ...]:
+    """What a layer without quantizers computes."""
+    passive = None if node.module is None else passive_module(node.module)
+    if passive is None or passive.operations is None or node.module is None:
+        return ()
+    return passive.operations(node.module, source, node.spec)
 
 
 def _spec(graph: Graph, node: Node) -> TensorSpec:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from torchq.formats import FixedPoint, Format
 from torchq.nn.base import parameter_spec
+from torchq.nn.softmax import softmax_work
 from torchq.nn.types import multiplied, summed_products, with_bias
 from torchq.workload import ParamSpec, TensorSpec, Workload
 
@@ -33,20 +34,21 @@ def attention_work(
         _projection(layer, name, slot, number, source)
         for number, (slot, source) in enumerate((("query", query), ("key", key), ("value", value)))
     ]
-    made = {
-        slot: TensorSpec(part.output.name, part.output.shape, layer.slot_format(slot))
-        for slot, part in zip(("query", "key", "value"), parts, strict=True)
-    }
+    made = {slot: part.output for slot, part in zip(("query", "key", "value"), parts, strict=True)}
     length, other, width = query.shape[0], key.shape[0], layer.embed_dim
     shape = (layer.num_heads, length, other)
-    scores = _activations(f"{name}.scores", (made["query"], made["key"]), shape, layer.head_dim)
+    scored = TensorSpec(f"{name}.scores", shape, layer.slot_format("scores"))
+    scores = _activations((made["query"], made["key"]), scored, layer.head_dim)
     attention = TensorSpec(f"{name}.softmax", shape, layer.slot_format("attention"))
-    read = TensorSpec(scores.output.name, shape, layer.slot_format("scores"))
-    softmax = Workload(f"{name}.softmax", "softmax", (read,), attention)
-    context = _activations(f"{name}.context", (attention, made["value"]), (length, width), other)
+    steps = (layer.quantizer(slot) for slot in ("scores", "exp", "sum", "inverse"))
+    operations, tables = softmax_work(attention.count, other, *steps)
+    softmax = Workload(
+        f"{name}.softmax", "softmax", (scored,), attention, operations=operations, tables=tables
+    )
+    source = TensorSpec(f"{name}.context", (length, width), layer.slot_format("context"))
+    context = _activations((attention, made["value"]), source, other)
     weight = _param(layer, "out_proj.weight", "out_weight")
     bias = _param(layer, "out_proj.bias", "out_bias") if layer.has_bias() else None
-    source = TensorSpec(context.output.name, (length, width), layer.slot_format("context"))
     last = _linear(name, layer.kind, source, output, weight, bias)
     return (*parts, scores, softmax, context, last)
 
@@ -57,7 +59,7 @@ def _projection(
     rows = slice(number * layer.embed_dim, (number + 1) * layer.embed_dim)
     weight = _param(layer, "in_proj_weight", "weight", rows)
     bias = _param(layer, "in_proj_bias", "bias", rows) if layer.has_bias() else None
-    output = TensorSpec(f"{name}.{slot}", (source.shape[0], layer.embed_dim), None)
+    output = TensorSpec(f"{name}.{slot}", (source.shape[0], layer.embed_dim), layer.slot_format(slot))
     return _linear(output.name, "linear", source, output, weight, bias)
 
 
@@ -74,14 +76,13 @@ def _linear(
     return Workload(name, kind, (source,), output, macs, fan_in, product, total, weight=weight, bias=bias)
 
 
-def _activations(
-    name: str, inputs: tuple[TensorSpec, TensorSpec], shape: tuple[int, ...], fan_in: int
-) -> Workload:
+def _activations(inputs: tuple[TensorSpec, TensorSpec], output: TensorSpec, fan_in: int) -> Workload:
     """Products of two tensors that both flow."""
     product = multiplied(inputs[0].format, inputs[1].format)
     total = summed_products(product, fan_in)
-    output = TensorSpec(name, shape, total)
-    return Workload(name, "matmul", inputs, output, output.count * fan_in, fan_in, product, total)
+    if output.format is None:
+        output = TensorSpec(output.name, output.shape, total)
+    return Workload(output.name, "matmul", inputs, output, output.count * fan_in, fan_in, product, total)
 
 
 def _param(layer: QMultiheadAttention, name: str, called: str, rows: slice | None = None) -> ParamSpec:

@@ -17,7 +17,7 @@ from torchq.nn.base import Example, QLayer, Spec, parameter_spec, quantized
 from torchq.nn.registry import LAYERS
 from torchq.nn.types import fixed
 from torchq.quantizers import Quantizer
-from torchq.workload import TensorSpec, Workload
+from torchq.workload import TableSpec, TensorSpec, Workload
 
 ARGUMENTS = ("num_embeddings", "embedding_dim", "padding_idx", "max_norm", "scale_grad_by_freq", "sparse")
 
@@ -136,12 +136,14 @@ class QEmbedding(QLayer, nn.Embedding):
         return fixed(self.weight_quantizer.format)
 
     def workload(self, name: str, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> Workload:
-        """No multiplication; the table is its weight."""
+        """No multiplication; the table is its weight, of which one row is read for each number."""
         with torch.no_grad():
             weight = self.quantized_weight()
         format = None if self.weight_quantizer is None else self.weight_quantizer.format
         spec = parameter_spec("weight", weight, format)
-        return Workload(name, self.kind, inputs, output, weight=spec)
+        width = spec.bits // max(spec.shape[0], 1)  # rows of one table are equally wide
+        rows = TableSpec("rows", spec.shape[0], width, reads=inputs[0].count)
+        return Workload(name, self.kind, inputs, output, weight=spec, tables=(rows,))
 
     def frozen(self) -> QEmbedding:
         """A copy whose table stands on its grid."""

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torchq.formats import FixedPoint, Format, accumulated, product, summed
 from torchq.nn.baked import Baked
 from torchq.nn.base import Example, QLayer, Spec, parameter_spec, quantized
+from torchq.nn.operations import added, table_of, times, totalled
 from torchq.nn.registry import LAYERS
 from torchq.nn.table import Lookup, Table, address_format
 from torchq.nn.types import fixed
 from torchq.quantizers import Quantizer
-from torchq.workload import ParamSpec, TensorSpec, Workload
+from torchq.workload import Operation, ParamSpec, TensorSpec, Workload
 
 INPUT, MEAN = "fixed(12,5)", "fixed(12,5)"
 VARIANCE, RSQRT = "fixed(12,6,signed=False)", "fixed(12,4,signed=False)"
@@ -218,7 +219,7 @@ class QLayerNorm(QLayer, nn.LayerNorm):
         return None if self.output_quantizer is None else self.output_quantizer.format
 
     def workload(self, name: str, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> Workload:
-        """Its parameters; the sums and products of the normalisation are not counted as macs."""
+        """Its parameters, the sums and products of the six steps, and one look into the table a group."""
         with torch.no_grad():
             weight, bias = self.quantized_weight(), self.quantized_bias()
         return Workload(
@@ -228,7 +229,40 @@ class QLayerNorm(QLayer, nn.LayerNorm):
             output,
             weight=self._param("weight", weight),
             bias=self._param("bias", bias),
+            operations=self._operations(output.count),
+            tables=table_of(
+                "rsqrt", self.variance_quantizer, self.rsqrt_quantizer, output.count // max(self.count, 1)
+            ),
         )
+
+    def _operations(self, values: int) -> tuple[Operation, ...]:
+        """All of them, for so many values."""
+        groups = values // max(self.count, 1)
+        slots = ("input", "mean", "rsqrt", "weight", "bias")
+        x, mean, rsqrt, weight, bias = (
+            None if (q := self.quantizer(slot)) is None else q.format for slot in slots
+        )
+        constant = inverse_count(self.count)
+        sums = totalled(groups, self.count, x)
+        difference = added(values, x, mean)
+        squares = times(values, difference.result, difference.result)
+        total = totalled(groups, self.count, squares.result)
+        scaled = times(values, difference.result, rsqrt)
+        found = [
+            sums,
+            times(groups, sums.result, constant),
+            difference,
+            squares,
+            total,
+            times(groups, total.result, constant),
+            scaled,
+        ]
+        if self.weight is not None:
+            scaled = times(values, scaled.result, weight)
+            found.append(scaled)
+        if self.bias is not None:
+            found.append(added(values, scaled.result, bias))
+        return tuple(found)
 
     def _param(self, slot: str, values: Tensor | None) -> ParamSpec | None:
         if values is None:

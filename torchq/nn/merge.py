@@ -15,6 +15,7 @@ from torchq.errors import TorchqError
 from torchq.formats import FixedPoint, Format
 from torchq.formats.arithmetic import summed
 from torchq.nn.base import Example, QLayer, Spec, quantized
+from torchq.nn.operations import added
 from torchq.nn.registry import CALLS, LAYERS, Function
 from torchq.nn.types import fixed, holding, multiplied
 from torchq.quantizers import Quantizer
@@ -178,6 +179,12 @@ class QAdd(Merge):
         formats = [fixed(source.format) for source in sources]
         known = [f for f in formats if f is not None]
         return reduce(summed, known) if len(known) == len(formats) else None
+
+    def workload(self, name: str, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> Workload:
+        """An addition for each value and each operand after the first."""
+        sums = added(output.count, *(source.format for source in inputs))
+        exact = self.exact_format(inputs)
+        return Workload(name, self.kind, inputs, output, accumulator=exact, operations=(sums,))
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torchq.errors import TorchqError
 from torchq.formats import FixedPoint, Format
 from torchq.nn.base import Example, QLayer, Spec, quantized
+from torchq.nn.operations import times, totalled
 from torchq.nn.products import check_floats
 from torchq.nn.registry import LAYERS
 from torchq.nn.types import fixed, multiplied, summed_products
@@ -105,23 +106,21 @@ class AveragePool(QLayer):
         return self._product(source)
 
     def workload(self, name: str, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> Workload:
-        """One multiplication for each value of the output, none without ``average_quantizer``.
+        """The sums of the windows, and a product for each; a shift without ``average_quantizer`` is free.
 
-        A shift is free. As in QTools the constant is no parameter, and the additions are not counted.
+        As in QTools the constant is no parameter.
         """
         (source,) = inputs
-        if self.average_quantizer is None:
-            return Workload(name, self.kind, inputs, output)
-        return Workload(
-            name,
-            self.kind,
-            inputs,
-            output,
-            macs=output.count,
-            fan_in=1,
-            product=self._product(source),
-            accumulator=self._product(source),
-        )
+        sums = totalled(output.count, self.values(source.shape), source.format)
+        exact = self._product(source)
+        operations = [sums]
+        if self.average_quantizer is not None:
+            operations.append(times(output.count, self.average_quantizer.format, sums.result))
+        return Workload(name, self.kind, inputs, output, accumulator=exact, operations=tuple(operations))
+
+    def values(self, shape: tuple[int, ...]) -> int:
+        """How many values one window has: its area, unless the divisor is another number."""
+        return self.area(shape)
 
     def _product(self, source: TensorSpec) -> FixedPoint | None:
         """The type of the sum of a window times the constant."""
@@ -188,6 +187,10 @@ class _WindowPool(AveragePool):
     def area(self, shape: tuple[int, ...] = ()) -> int:  # noqa: ARG002
         """The product of the kernel's sizes, or ``divisor_override``."""
         return getattr(self, "divisor_override", None) or math.prod(self._axes("kernel_size"))
+
+    def values(self, shape: tuple[int, ...] = ()) -> int:  # noqa: ARG002
+        """The product of the kernel's sizes."""
+        return math.prod(self._axes("kernel_size"))
 
     def _shifts(self) -> bool:
         return not self.area() & (self.area() - 1)

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from torchq.formats import FixedPoint, Format
 from torchq.formats.arithmetic import widest
+from torchq.nn.operations import largest
 from torchq.nn.passive import same
 from torchq.nn.registry import PASSIVES, Passive
+from torchq.workload import Operation, TensorSpec
 
 
 def pooled(format: Format | None) -> Format | None:
     """The format of the largest of several values: theirs, or the widest of them."""
     return widest(format) if isinstance(format, FixedPoint) else format
+
+
+def comparisons(pool: Any, source: TensorSpec, made: TensorSpec) -> tuple[Operation, ...]:
+    """One less than a window has positions, for each value that is made.
+
+    Example:
+        >>> x, y = TensorSpec("x", (2, 4, 4), FixedPoint(6, 1)), TensorSpec("y", (2, 2, 2), None)
+        >>> comparisons(nn.MaxPool2d(2), x, y)[0].count
+        24
+    """
+    sizes = pool.kernel_size
+    axes = len(source.shape) - 1
+    window = math.prod(sizes) if isinstance(sizes, tuple) else sizes**axes
+    return (largest(made.count * (window - 1), source.format),)
 
 
 PASSIVES.add(
@@ -26,6 +45,7 @@ PASSIVES.add(
         modules=(nn.MaxPool1d,),
         functions=(F.max_pool1d, torch.max_pool1d),
         module=nn.MaxPool1d,
+        operations=comparisons,
     ),
 )
 PASSIVES.add(
@@ -37,5 +57,6 @@ PASSIVES.add(
         modules=(nn.MaxPool2d,),
         functions=(F.max_pool2d, torch.max_pool2d),
         module=nn.MaxPool2d,
+        operations=comparisons,
     ),
 )

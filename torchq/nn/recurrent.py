@@ -15,9 +15,9 @@ from torchq.formats import Format
 from torchq.nn.baked import Baked
 from torchq.nn.base import Example, QLayer, Spec, parameter_spec, quantized
 from torchq.nn.table import Lookup, address_format
-from torchq.nn.types import multiplied, summed_products, with_bias
+from torchq.nn.types import fixed, multiplied, summed_products, with_bias
 from torchq.quantizers import Quantizer
-from torchq.workload import ParamSpec, TensorSpec, Workload
+from torchq.workload import Operation, ParamSpec, TableSpec, TensorSpec, Workload
 
 States = tuple[Tensor, ...]
 """The state, and for an LSTM the cell, each ``[batch, hidden_size]``."""
@@ -86,6 +86,21 @@ class Recurrent(QLayer):
     def cell(self, device: torch.device) -> Cell:  # noqa: ARG002
         """What one step does, with the tables made."""
         raise TypeError(f"{type(self).__name__} does not say what a step does")
+
+    def cell_work(
+        self,
+        values: int,  # noqa: ARG002
+        sums: Format | None,  # noqa: ARG002
+        recurrent: Format | None,  # noqa: ARG002
+    ) -> tuple[tuple[Operation, ...], tuple[TableSpec, ...]]:
+        """What :meth:`cell` computes in all steps: operations on single values, and looks into tables.
+
+        Args:
+            values: of the state, in all steps.
+            sums: the format of the sums over the input.
+            recurrent: that of the sums over the state.
+        """
+        raise TypeError(f"{type(self).__name__} does not say the work of its steps")
 
     # ------------------------------------------------------------------ quantizers
 
@@ -247,25 +262,48 @@ class Recurrent(QLayer):
     def workloads(
         self, name: str, inputs: tuple[TensorSpec, ...], output: TensorSpec
     ) -> tuple[Workload, ...]:
-        """A linear part for each weight, then the steps' gates; their elementwise products are no macs."""
-        steps, size = inputs[0].shape[0], self.gates * self.hidden_size
-        state = TensorSpec(output.name, (steps, self.hidden_size), self._format("state"))
+        """For each layer and direction ``ih`` and ``hh``, linear parts, and the ``cell`` that joins them.
+
+        The only cell of the last layer has the layer's own name, unless an output quantizer stands behind it.
+        An LSTM's cell state stays in registers: it is no tensor that is stored.
+        """
+        steps = inputs[0].shape[0]
+        plain = not self.bidirectional and self.output_quantizer is None
         sources: tuple[TensorSpec, ...] = inputs
         parts: list[Workload] = []
         made: list[TensorSpec] = []
-        for layer, ending, _ in self.directions():
-            if layer and not ending.endswith("_reverse"):
+        for layer, ending, backwards in self.directions():
+            if layer and not backwards:
                 sources, made = tuple(made), []
-            for which, read in (("ih", sources), ("hh", (state,))):
-                sums = TensorSpec(f"{name}.{which}{ending}", (steps, size), None)
-                parts.append(self._linear(f"{which}{ending}", sums, read))
-            made.append(TensorSpec(parts[-1].output.name, state.shape, state.format))
-        sums_read = tuple(part.output for part in parts)
-        parts.append(Workload(name, self.kind, (*inputs, *sums_read), output))
+            called = name if plain and layer == self.num_layers - 1 else f"{name}.cell{ending}"
+            state = TensorSpec(
+                output.name if called == name else called, (steps, self.hidden_size), self._format("state")
+            )
+            sums = [
+                self._linear(name, f"{which}{ending}", steps, read)
+                for which, read in (("ih", sources), ("hh", (state,)))
+            ]
+            operations, tables = self.cell_work(state.count, *(part.output.format for part in sums))
+            parts += sums
+            parts.append(
+                Workload(
+                    called,
+                    self.kind,
+                    (*(inputs if called == name else ()), *(part.output for part in sums)),
+                    output if called == name else state,
+                    operations=operations,
+                    tables=tables,
+                )
+            )
+            made.append(state)
+        if not plain:
+            exact = None if self.output_quantizer is not None else fixed(made[0].format)
+            parts.append(Workload(name, self.kind, (*inputs, *made), output, accumulator=exact))
         return tuple(parts)
 
-    def _linear(self, ending: str, output: TensorSpec, read: tuple[TensorSpec, ...]) -> Workload:
+    def _linear(self, name: str, ending: str, steps: int, read: tuple[TensorSpec, ...]) -> Workload:
         """One matrix: its products with ``read`` in every step, and its bias."""
+        output = TensorSpec(f"{name}.{ending}", (steps, self.gates * self.hidden_size), None)
         weight, bias = self._param(f"weight_{ending}"), self._param(f"bias_{ending}") if self.bias else None
         fan_in = weight.shape[1]
         source = TensorSpec(read[0].name, (output.shape[0], fan_in), read[0].format)

@@ -8,7 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from torchq.formats import Format
 from torchq.nn.base import Example, Spec, quantized
+from torchq.nn.operations import added, one_minus, table_of, times
 from torchq.nn.recurrent import (
     CANDIDATE,
     GATE,
@@ -21,6 +23,7 @@ from torchq.nn.recurrent import (
 )
 from torchq.nn.registry import LAYERS
 from torchq.quantizers import Quantizer
+from torchq.workload import Operation, TableSpec
 
 
 @LAYERS.register("QGRU")
@@ -146,6 +149,30 @@ class QGRU(Recurrent, nn.GRU):  # type: ignore[misc]
             return (quantized((1 - z) * n + z * states[0], self.state_quantizer),)
 
         return step
+
+    def cell_work(
+        self, values: int, sums: Format | None, recurrent: Format | None
+    ) -> tuple[tuple[Operation, ...], tuple[TableSpec, ...]]:
+        """Four sums, three products, a sum of two of them, ``1 - z``, and three looks for each value."""
+        gate, candidate, state = (self._format(slot) for slot in ("gate", "candidate", "state"))
+        reset = times(values, gate, recurrent)
+        other = one_minus(gate)
+        new, kept = times(values, other, candidate), times(values, gate, state)
+        operations = (
+            added(2 * values, sums, recurrent),
+            reset,
+            added(values, sums, reset.result),
+            Operation("add", values, (other, gate), other),
+            new,
+            kept,
+            added(values, new.result, kept.result),
+        )
+        address = self.preactivation_quantizer
+        tables = (
+            *table_of("sigmoid", address, self.gate_quantizer, 2 * values),
+            *table_of("tanh", address, self.candidate_quantizer, values),
+        )
+        return operations, tables
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

@@ -8,7 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from torchq.formats import Format
 from torchq.nn.base import Example, Spec, quantized
+from torchq.nn.operations import added, table_of, times
 from torchq.nn.recurrent import (
     CANDIDATE,
     CELL,
@@ -22,6 +24,7 @@ from torchq.nn.recurrent import (
 )
 from torchq.nn.registry import LAYERS
 from torchq.quantizers import Quantizer
+from torchq.workload import Operation, TableSpec
 
 
 @LAYERS.register("QLSTM")
@@ -152,6 +155,26 @@ class QLSTM(Recurrent, nn.LSTM):  # type: ignore[misc]
             return quantized(sigmoid(o) * tanh(c), self.state_quantizer), c
 
         return step
+
+    def cell_work(
+        self, values: int, sums: Format | None, recurrent: Format | None
+    ) -> tuple[tuple[Operation, ...], tuple[TableSpec, ...]]:
+        """Four sums, three products, a sum of two of them, and five looks into tables for each value."""
+        gate, candidate, cell = (self._format(slot) for slot in ("gate", "candidate", "cell"))
+        kept, new = times(values, gate, cell), times(values, gate, candidate)
+        operations = (
+            added(self.gates * values, sums, recurrent),
+            kept,
+            new,
+            added(values, kept.result, new.result),
+            times(values, gate, candidate),
+        )
+        address = self.preactivation_quantizer
+        tables = (
+            *table_of("sigmoid", address, self.gate_quantizer, 3 * values),
+            *table_of("tanh", address, self.candidate_quantizer, 2 * values),
+        )
+        return operations, tables
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

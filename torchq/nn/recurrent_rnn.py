@@ -8,9 +8,12 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from torchq.formats import Format
 from torchq.nn.base import Example, Spec, quantized
+from torchq.nn.operations import added, table_of
 from torchq.nn.recurrent import PREACTIVATION, STATE, Cell, Recurrent, recurrent_example
 from torchq.nn.registry import LAYERS
+from torchq.workload import Operation, TableSpec
 
 
 @LAYERS.register("QRNN")
@@ -110,6 +113,15 @@ class QRNN(Recurrent, nn.RNN):  # type: ignore[misc]
             return lambda a, b, _: (quantized(torch.relu(a + b), self.state_quantizer),)
         tanh = self.lookup("tanh", "state", device)
         return lambda a, b, _: (tanh(a + b),)
+
+    def cell_work(
+        self, values: int, sums: Format | None, recurrent: Format | None
+    ) -> tuple[tuple[Operation, ...], tuple[TableSpec, ...]]:
+        """One sum a value, and with ``tanh`` one look into the table."""
+        sum = added(values, sums, recurrent)
+        if self.nonlinearity == "relu":
+            return (sum,), ()
+        return (sum,), table_of("tanh", self.preactivation_quantizer, self.state_quantizer, values)
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchq.formats import Format
 from torchq.nn.base import QLayer
 from torchq.registry import Registry
+from torchq.workload import Operation, TensorSpec
 
 LAYERS: Registry[type[QLayer]] = Registry("layer")
 """The quantized layers by class name."""
@@ -35,6 +36,8 @@ class Passive:
         last_only: whether it may only stand at the end of a model.
         moves: whether it only moves values (reshape, transpose, slice). Calls keep their arguments then;
             ``apply`` and ``format`` are not asked, formats go where the values go.
+        operations: what one of the modules computes for a sample of what it reads and writes; None for
+            nothing that has a price.
     """
 
     kind: str
@@ -46,6 +49,7 @@ class Passive:
     module: Callable[..., nn.Module] | None = None
     last_only: bool = False
     moves: bool = False
+    operations: Callable[[nn.Module, TensorSpec, TensorSpec], tuple[Operation, ...]] | None = None
 
 
 PASSIVES: Registry[Passive] = Registry("passive layer")

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torchq.errors import QuantizerError
 from torchq.formats import FixedPoint, Format, accumulated
 from torchq.nn.base import Example, QLayer, Spec, quantized
+from torchq.nn.operations import added, largest, table_of, times, totalled
 from torchq.nn.registry import LAYERS
 from torchq.nn.table import MOST_BITS, Lookup, Table, address_format
 from torchq.quantizers import Quantizer, fixed, straight_through
+from torchq.workload import Operation, TableSpec, TensorSpec, Workload
 
 INPUT, EXP, INVERSE = "fixed(10,4)", "fixed(10,1,signed=False)", "fixed(12,1,signed=False)"
 """What the inner slots hold unless told otherwise."""
@@ -163,6 +165,19 @@ class QSoftmax(QLayer):
         """The output quantizer's format."""
         return None if self.output_quantizer is None else self.output_quantizer.format
 
+    def workload(self, name: str, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> Workload:
+        """See :func:`softmax_work`; none beside the output where a step is computed in floats."""
+        axis = self.dim + len(output.shape) if self.dim < 0 else self.dim - 1
+        operations, tables = softmax_work(
+            output.count,
+            output.shape[axis],
+            self.input_quantizer,
+            self.exp_quantizer,
+            self.sum_quantizer,
+            self.inverse_quantizer,
+        )
+        return Workload(name, self.kind, inputs, output, operations=operations, tables=tables)
+
     # ------------------------------------------------------------------ made
 
     @classmethod
@@ -222,6 +237,44 @@ def sum_quantizer_for(exp: FixedPoint, count: int) -> fixed:
     integer = min(count.bit_length(), int(exact.integer) - int(bool(exact.signed)))
     fraction = min(int(exact.fraction), MOST_BITS - integer)
     return fixed(integer + fraction, integer, signed=False)
+
+
+def softmax_work(
+    values: int,
+    count: int,
+    input: Quantizer | None,
+    exp: Quantizer | None,
+    sum: Quantizer | None,
+    inverse: Quantizer | None,
+) -> tuple[tuple[Operation, ...], tuple[TableSpec, ...]]:
+    """What the softmax of :class:`QSoftmax` computes: comparisons, sums, products, looks into its two tables.
+
+    Args:
+        values: how many come out.
+        count: how many of them sum to 1.
+        input: the quantizer of what comes in; without it, or that of ``exp`` or ``inverse``, a step is
+            computed in floats and the result is empty.
+        exp: that of the exponentials.
+        sum: that of their sum; None for the rule of ``QSoftmax``.
+        inverse: that of the inverse of the sum.
+    """
+    if input is None or exp is None or inverse is None:
+        return (), ()
+    groups = values // max(count, 1)
+    x, e = input.format.as_fixed(), exp.format.as_fixed()
+    address = sum_quantizer_for(e, count) if sum is None else sum
+    operations = (
+        largest(groups * (count - 1), x),
+        added(values, x, x),
+        totalled(groups, count, e),
+        times(values, e, inverse.format),
+    )
+    distance = fixed(int(x.width), int(x.integer), signed=False)
+    tables = (
+        *table_of("exp_negative", distance, exp, values),
+        *table_of("reciprocal", address, inverse, groups),
+    )
+    return operations, tables
 
 
 def table_softmax(

@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from torchq.errors import QuantizerError, TorchqError
 from torchq.formats import FixedPoint, Format
 from torchq.nn.base import Example, QLayer, Spec, quantized
+from torchq.nn.operations import table_of
 from torchq.nn.registry import LAYERS
 from torchq.nn.table_functions import FUNCTIONS
 from torchq.quantizers import Quantizer, straight_through
+from torchq.workload import TensorSpec, Workload
 
 MOST_BITS = 12
 """A table has at most this many address bits: 4096 values."""
@@ -254,6 +256,11 @@ class QTable(QLayer):
     def output_format(self, source: Format | None) -> Format | None:  # noqa: ARG002
         """The output quantizer's format."""
         return None if self.output_quantizer is None else self.output_quantizer.format
+
+    def workload(self, name: str, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> Workload:
+        """One look into the table for each value."""
+        tables = table_of(self.function, self.input_quantizer, self.output_quantizer, output.count)
+        return Workload(name, self.kind, inputs, output, tables=tables)
 
     # ------------------------------------------------------------------ made
 

@@ -67,7 +67,8 @@ def test_a_window_of_a_power_of_two_is_a_shift() -> None:
     f = graph.node("1").format
     assert isinstance(f, FixedPoint)
     assert (f.width, f.integer) == (10, 4)  # two bits more below the point
-    assert workloads(graph)[-1].macs == 0
+    work = workloads(graph)[-1]
+    assert (work.count("multiply"), work.count("add")) == (0, 3 * 4 * 3)
     x = torch.randn(50, 3, 4, 4, dtype=torch.float64) * 4
     values = evaluate(graph, x)
     assert torch.equal(values["1"], F.avg_pool2d(values["0"], 2))
@@ -77,7 +78,11 @@ def test_a_window_of_a_power_of_two_is_a_shift() -> None:
 def test_work_of_a_pool_with_a_constant() -> None:
     graph = trace(model(QAvgPool2d(3, average_quantizer=AVERAGE)), (2, 6, 6))
     work = workloads(graph)[-1]
-    assert (work.kind, work.macs, work.fan_in) == ("average_pool", 8, 1)
+    assert (work.kind, work.macs, work.count("multiply"), work.count("add")) == ("average_pool", 0, 8, 8 * 8)
+    assert [str(op.result) for op in work.operations] == [
+        "ap_fixed<12,8,TRN,WRAP>",
+        "ap_fixed<20,9,TRN,WRAP>",
+    ]
     assert str(work.accumulator) == "ap_fixed<19,8,TRN,WRAP>"  # (8 + 4) + 8 - 1 bits
     assert estimate(graph).total["energy_pj"] > 0
 
@@ -88,6 +93,8 @@ def test_max_pools_pass_formats_through() -> None:
     assert [nodes[name].kind for name in ("1", "3")] == ["max_pool", "max_pool"]
     assert nodes["3"].format == nodes["0"].format
     assert nodes["3"].shape == (4, 2)
+    works = {work.layer: work for work in workloads(graph)}
+    assert (works["1"].count("maximum"), works["3"].count("maximum")) == (2 * 4 * 3, 4 * 2 * 1)
     x = torch.randn(5, 2, 4, 4, dtype=torch.float64)
     values = evaluate(graph, x)
     assert torch.equal(values["1"], F.max_pool2d(values["0"], 2))

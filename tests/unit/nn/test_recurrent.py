@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from torchq.convert import freeze
+from torchq.cost import Energy
 from torchq.errors import GraphError, QuantizerError, TorchqError
 from torchq.graph import evaluate, trace, workloads
 from torchq.nn import QGRU, QLSTM, QRNN, QInput, QLinear
@@ -257,8 +258,10 @@ def test_two_layers_and_directions_are_counted_apart() -> None:
     works = {work.layer: work for work in workloads(trace(Classifier(layer, 8), (5, 3)))}
     endings = ("l0", "l0_reverse", "l1", "l1_reverse")
     assert [name for name in works if name.startswith("rnn.")] == [
-        f"rnn.{which}_{ending}" for ending in endings for which in ("ih", "hh")
+        f"rnn.{which}_{ending}" for ending in endings for which in ("ih", "hh", "cell")
     ]
+    row = Energy().price(tuple(works.values())).layers[list(works).index("rnn")]
+    assert row["energy_pj"] == 0  # both directions side by side, as the cells wrote them
     assert works["rnn.ih_l1"].fan_in == 8
     assert works["rnn.ih_l1"].macs == 5 * 16 * 8
 
