@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,7 +54,7 @@ def in_formats(
     """The same layers on the same shapes, with other formats everywhere.
 
     Wires pass on what they get; layers without an output quantizer hand on the exact accumulator; a softmax
-    stays.
+    stays. What a layer computes beside its products (pools, gates, tables) keeps its own formats.
     No value is looked at, so no parameter counts as zero.
 
     Args:
@@ -80,6 +81,8 @@ def in_formats(
         new = replace(work, inputs=inputs, weight=weight, bias=bias)
         if work.fan_in:
             new = _summing(new)
+        elif work.accumulator is not None:
+            new = replace(new, accumulator=_exact(new))
         form = formats.input if work.layer in sources else _made(work, new, formats)
         known[work.output.name] = form
         changed.append(replace(new, output=replace(work.output, format=form)))
@@ -95,7 +98,7 @@ def _made(old: Workload, new: Workload, formats: UniformFormats) -> Format | Non
         if before is not None and np.any(before.signed) and isinstance(form, FixedPoint) and not form.signed:
             return FixedPoint(form.width, form.integer + 1)
         return form
-    if old.fan_in:
+    if old.fan_in or old.accumulator is not None:
         return new.accumulator
     source = _fixed(new.inputs[0].format)
     if old.kind == "relu" and source is not None:
@@ -127,10 +130,20 @@ def _parameter(spec: ParamSpec | None, format: Format) -> ParamSpec | None:
     return None if spec is None else replace(spec, format=format, zeros=0, values=None)
 
 
+def _exact(work: Workload) -> FixedPoint | None:
+    """The format of a layer that adds or joins tensors, in the formats it has now."""
+    read = [_fixed(x.format) for x in work.inputs]
+    known = [x for x in read if x is not None]
+    if len(known) < len(read) or not known:
+        return None
+    return reduce(summed, known) if work.kind == "add" else known[0]
+
+
 def _summing(work: Workload) -> Workload:
     """With the exact product and accumulator of the formats it has now."""
     x = _fixed(work.inputs[0].format)
-    weight = _fixed(work.weight.format) if work.weight else None
+    other = work.weight if work.weight is not None else work.inputs[-1]  # products of two tensors
+    weight = _fixed(other.format)
     if x is None or weight is None:
         return replace(work, product=None, accumulator=None)
     one = product(x, weight)
