@@ -3,16 +3,40 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from cost_networks import RELU, SIX, SIXTEEN, dense
 from qtools_golden import Run, runs
+from torch import nn
 
-from torchq.cost import PROCESSES, Energy, estimate
+from torchq.cost import PROCESSES, Energy, estimate, workloads_of
 from torchq.cost.operators import accumulator, multiplier, operand
 from torchq.formats import Binary, FixedPoint, Float, Overflow, PowerOfTwo, Rounding, Ternary
+from torchq.nn import (
+    QGRU,
+    QLSTM,
+    QRNN,
+    QAdd,
+    QAvgPool2d,
+    QConcat,
+    QConv1d,
+    QConvTranspose1d,
+    QEmbedding,
+    QInput,
+    QLayerNorm,
+    QLinear,
+    QLinearBatchNorm1d,
+    QMul,
+    QMultiheadAttention,
+    QSigmoid,
+    QSoftmax,
+)
+from torchq.nn.attention_slots import SelfAttention
+from torchq.nn.merge import Itself
+from torchq.nn.recurrent import FirstOf
 from torchq.workload import ParamSpec, TensorSpec, Workload
 
 RUNS = {run.name: run for run in runs()}
@@ -97,6 +121,188 @@ def test_every_bias_of_a_depthwise_convolution_is_read() -> None:
 def test_a_float_bias_makes_the_sum_a_float() -> None:
     m = multiplier(operand(FixedPoint(30, 1)), operand(FixedPoint(30, 1)))
     assert accumulator(m.product, 16, operand(Float(16))) == operand(Float(16))
+
+
+# ---------------------------------------------------------------------- what QTools has no figure for
+
+INPUT = "fixed(8,3)"
+W, B, OUT = "quantized_bits(6,0,alpha=1)", "quantized_bits(6,1,alpha=1)", "quantized_bits(8,2,alpha=1)"
+WORD = PROCESSES.get("horowitz").sram(math.log2(8 * 16 * 1024 * 1024))
+
+
+def add(bits: float) -> float:
+    return 0.003125 * bits
+
+
+def mul(a: int, b: int) -> float:
+    return 0.002994791667 * a * b + 0.001041666667 * math.sqrt(a * b)
+
+
+def words(bits: int) -> float:
+    return math.ceil(bits / 64) * WORD
+
+
+def rows(layer: nn.Module, shape: tuple[int, ...], source: str = INPUT) -> dict[str, Mapping[str, float]]:
+    model = nn.Sequential(QInput(source), layer).eval()
+    works = workloads_of(model, shape)
+    return {w.layer: row for w, row in zip(works, Energy().price(works).layers, strict=True)}
+
+
+def row_of(layer: nn.Module, shape: tuple[int, ...], source: str = INPUT) -> Mapping[str, float]:
+    return rows(layer, shape, source)["1"]
+
+
+def test_a_folded_batch_norm_costs_what_the_folded_layer_costs() -> None:
+    folded = QLinearBatchNorm1d(16, 4, weight_quantizer=W, bias_quantizer=B)
+    plain = QLinear(16, 4, weight_quantizer=W, bias_quantizer=B)
+    assert row_of(folded, (16,)) == row_of(plain, (16,))
+    assert row_of(plain, (16,))["energy_pj_op_cost"] > 0 < row_of(plain, (16,))["energy_pj_parameters"]
+
+
+def test_an_average_pool_pays_its_sums_and_its_constant() -> None:
+    shift, constant = QAvgPool2d(2), QAvgPool2d(3, average_quantizer="quantized_bits(8,0,alpha=1)")
+    row = row_of(shift, (2, 6, 6))
+    assert row["energy_pj_op_cost"] == pytest.approx(2 * 9 * 3 * add(8 + 2))
+    assert row["energy_pj"] == pytest.approx(row["energy_pj_op_cost"] + words(72 * 8))
+    row = row_of(constant, (2, 6, 6))
+    assert row["energy_pj_op_cost"] == pytest.approx(2 * 4 * (8 * add(8 + 4) + mul(8, 12)))
+
+
+def test_quantized_linear_costs_what_its_format_costs() -> None:
+    prices = [
+        row_of(QLinear(16, 4, False, weight_quantizer=text), (16,))
+        for text in ("quantized_linear(6,0,alpha=1.0)", W)
+    ]
+    assert prices[0] == prices[1]
+
+
+def test_an_activation_by_a_table_reads_a_row_for_each_value() -> None:
+    row = row_of(QSigmoid("quantized_relu(8)", input_quantizer="fixed(10,4)"), (5,))
+    assert row["energy_pj_parameters"] == pytest.approx(5 * WORD)
+    assert row["energy_pj"] == pytest.approx(5 * WORD + words(5 * 8))
+
+
+@pytest.mark.parametrize("layer", [QConv1d, QConvTranspose1d])
+def test_convolutions_along_one_axis_and_transposed_ones_pay_for_their_products(
+    layer: type[QConv1d | QConvTranspose1d],
+) -> None:
+    conv = layer(2, 4, 3, weight_quantizer=W, bias_quantizer=B)
+    made = 4 if layer is QConv1d else 8
+    row = row_of(conv, (2, 6))
+    products = made * 4 * 6  # transposed as well: two channels, and three points of the kernel
+    total = 6 + 8 - 1 + 3 + 1  # the sum of six products, and the bias
+    assert row["energy_pj_op_cost"] == pytest.approx(products * (mul(6, 8) + add(total)))
+    assert row["energy_pj_parameters"] == pytest.approx(words(24 * 6) + words(4 * 6))
+
+
+def test_a_maximum_costs_a_fifth_of_an_addition() -> None:
+    row = row_of(nn.MaxPool2d(2), (2, 6, 6))
+    assert row["energy_pj"] == row["energy_pj_op_cost"] == pytest.approx(2 * 9 * 3 * 0.2 * add(8))
+
+
+def test_tensors_that_are_added_pay_the_addition_and_what_is_stored() -> None:
+    exact, stored = (rows(Itself(QAdd(q), 3), (10,))["1.layer"] for q in (None, OUT))
+    assert exact["energy_pj"] == exact["energy_pj_op_cost"] == pytest.approx(10 * 2 * add(10))
+    assert stored["energy_pj"] == pytest.approx(10 * 2 * add(10) + words(10 * 8))
+
+
+def test_tensors_that_are_multiplied_are_read_and_add_nothing() -> None:
+    row = rows(Itself(QMul()), (10,))["1.layer"]
+    assert row["energy_pj_op_cost"] == pytest.approx(10 * mul(8, 8))
+    assert row["energy_pj"] == pytest.approx(10 * mul(8, 8) + 2 * words(80))
+
+
+def test_tensors_that_are_joined_as_they_are_cost_nothing() -> None:
+    assert rows(Itself(QConcat(1)), (10,))["1.layer"]["energy_pj"] == 0
+    assert rows(Itself(QConcat(1, "fixed(4,2)")), (10,))["1.layer"]["energy_pj"] == words(80)
+
+
+def test_an_embedding_reads_a_row_for_each_number() -> None:
+    works = workloads_of(nn.Sequential(QEmbedding(1000, 16, weight_quantizer=W)), (5,))
+    (row,) = Energy().price(works).layers
+    assert row["energy_pj"] == pytest.approx(5 * words(16 * 6) + words(5 * 16 * 6))
+
+
+def test_gates_of_an_lstm() -> None:
+    layer = QLSTM(3, 4, batch_first=True, weight_quantizer=W, recurrent_quantizer=W, bias_quantizer=B)
+    found = rows(FirstOf(layer), (5, 3))
+    gates, cell = found["1.layer.ih_l0"], found["1.layer"]
+    assert gates["energy_pj_op_cost"] == pytest.approx(5 * 16 * 3 * (mul(6, 8) + add(6 + 8 - 1 + 2 + 1)))
+    values = 5 * 4
+    sums = 4 * add(19)  # ap_fixed<16,6> and ap_fixed<16,4>: 12 bits below the point, 7 above
+    products = mul(8, 10) + mul(8, 8) + mul(8, 8)
+    joined = add(20)  # ap_fixed<18,4> and ap_fixed<16,1>: 15 bits below the point, 5 above
+    assert cell["energy_pj_op_cost"] == pytest.approx(values * (sums + products + joined))
+    assert cell["energy_pj_parameters"] == pytest.approx(5 * values * WORD)
+    stored = words(values * 8)
+    kept = cell["energy_pj_op_cost"] + cell["energy_pj_parameters"]
+    assert cell["energy_pj"] == pytest.approx(kept + stored)
+
+
+def test_gates_of_a_gru_and_of_a_simple_cell() -> None:
+    for cls, looks in ((QGRU, 3), (QRNN, 1)):
+        layer = cls(3, 4, batch_first=True, weight_quantizer=W, recurrent_quantizer=W, bias_quantizer=B)
+        cell = rows(FirstOf(layer), (5, 3))["1.layer"]
+        assert cell["energy_pj_parameters"] == pytest.approx(looks * 20 * WORD)
+    simple = QRNN(3, 4, batch_first=True, weight_quantizer=W, recurrent_quantizer=W, bias_quantizer=B)
+    cell = rows(FirstOf(simple), (5, 3))["1.layer"]
+    assert cell["energy_pj_op_cost"] == pytest.approx(20 * add(19))
+
+
+def test_attention_is_priced_product_by_product() -> None:
+    layer = QMultiheadAttention(
+        8,
+        2,
+        batch_first=True,
+        weight_quantizer=W,
+        bias_quantizer=B,
+        out_weight_quantizer=W,
+        out_bias_quantizer=B,
+    )
+    found = rows(SelfAttention(layer), (5, 8))
+    projected, scores = found["1.layer.query"], found["1.layer.scores"]
+    assert projected["energy_pj_op_cost"] == pytest.approx(5 * 8 * 8 * (mul(6, 8) + add(6 + 8 - 1 + 3 + 1)))
+    assert scores["energy_pj_op_cost"] == pytest.approx(2 * 5 * 5 * 4 * (mul(8, 8) + add(8 + 8 - 1 + 2)))
+    assert scores["energy_pj"] == pytest.approx(
+        scores["energy_pj_op_cost"] + 2 * words(5 * 8 * 8) + words(2 * 5 * 5 * 10)
+    )
+    assert found["1.layer.softmax"]["energy_pj_op_cost"] > 0
+
+
+def test_a_softmax_by_tables_is_priced_step_by_step() -> None:
+    row = row_of(QSoftmax(output_quantizer="quantized_relu(8)"), (5,))
+    largest, distances = 4 * 0.2 * add(10), 5 * add(11)
+    total, products = 4 * add(10 + 3), 5 * mul(10, 12)
+    assert row["energy_pj_op_cost"] == pytest.approx(largest + distances + total + products)
+    assert row["energy_pj_parameters"] == pytest.approx((5 + 1) * WORD)
+    sums = row["energy_pj_op_cost"] + row["energy_pj_parameters"]
+    assert row["energy_pj"] == pytest.approx(sums + words(5 * 8))
+
+
+def test_a_float_softmax_costs_what_it_stores() -> None:
+    row = row_of(nn.Softmax(-1), (5,))
+    assert row["energy_pj"] == pytest.approx(words(5 * 32)) == pytest.approx(11.41, abs=0.005)
+
+
+def test_a_layer_norm_is_priced_step_by_step() -> None:
+    layer = QLayerNorm(6, weight_quantizer=W, bias_quantizer=B, output_quantizer=OUT)
+    row = row_of(layer, (6,))
+    sum_, mean = 5 * add(12 + 3), mul(15, 16)
+    difference, squares = 6 * add(13), 6 * mul(13, 13)
+    total, variance = 5 * add(26 + 3), mul(29, 16)
+    scaled, weighted = 6 * mul(13, 12), 6 * mul(25, 6)
+    shifted = 6 * add(32)  # ap_fixed<31,11> and ap_fixed<6,2>
+    steps = sum_ + mean + difference + squares + total + variance + scaled + weighted
+    assert row["energy_pj_op_cost"] == pytest.approx(steps + shifted)
+    assert row["energy_pj_parameters"] == pytest.approx(2 * words(36) + WORD)
+
+
+def test_signed_products_may_be_priced_exactly() -> None:
+    work = dense(SIX, SIXTEEN)
+    same = [Energy(signed_product=s).price([dense(SIX, RELU)]) for s in ("qtools", "exact")]
+    assert same[0] == same[1]
+    narrow, wide = (Energy(signed_product=s).price([work]).total["energy_pj"] for s in ("qtools", "exact"))
+    assert wide - narrow == pytest.approx(64 * add(1))
 
 
 # ---------------------------------------------------------------------- kept
