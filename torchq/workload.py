@@ -83,6 +83,32 @@ class ParamSpec:
 
 
 @dataclass(frozen=True)
+class Geometry:
+    """How the kernel of a convolution goes over its input; each tuple has a number for each axis.
+
+    Args:
+        stride: the distance of neighbouring positions of the kernel.
+        dilation: the distance of neighbouring points of the kernel.
+        padding: how much is added before and after the input; of a transposed convolution, how much is cut
+            off before and after the output.
+        groups: groups of channels that do not see each other.
+        mode: what is added: ``"zeros"``, ``"reflect"``, ``"replicate"`` or ``"circular"``.
+        transposed: whether it is a transposed convolution.
+
+    Example:
+        >>> Geometry(stride=(2,), dilation=(1,), padding=((1, 1),)).groups
+        1
+    """
+
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    groups: int = 1
+    mode: str = "zeros"
+    transposed: bool = False
+
+
+@dataclass(frozen=True)
 class Operation:
     """So many equal operations on single values, beside the products that ``Workload.macs`` counts.
 
@@ -148,6 +174,8 @@ class Workload:
         bias: the bias, if it has one.
         operations: what it computes beside: the additions of a pool, the products of gates, comparisons.
         tables: the tables that it reads.
+        geometry: how a convolution's kernel goes over its input; None for other layers, and where it is not
+            known.
 
     Example:
         >>> x = TensorSpec("input", (16,), FixedPoint(16, 7))
@@ -171,6 +199,7 @@ class Workload:
     bias: ParamSpec | None = None
     operations: tuple[Operation, ...] = ()
     tables: tuple[TableSpec, ...] = ()
+    geometry: Geometry | None = None
 
     @property
     def parameters(self) -> tuple[ParamSpec, ...]:

@@ -8,6 +8,7 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass
 from typing import Any
 
 import pytest
+import torch
 from torch import nn
 
 import torchq.cost  # noqa: F401 - registers the targets
@@ -23,7 +24,9 @@ from torchq.cost import (
     target_of,
     workloads_of,
 )
-from torchq.nn import QInput, QLinear, QReLU
+from torchq.errors import CostError
+from torchq.nn import LAYERS, QInput, QLinear, QReLU
+from torchq.nn.base import Example, QLayer
 from torchq.workload import Workload
 
 
@@ -39,7 +42,14 @@ def network(width: int = 4, units: int = 6) -> nn.Sequential:
 
 
 def works() -> tuple[Workload, ...]:
+    torch.manual_seed(3)
     return workloads_of(network(), (5,))
+
+
+def costs_of(name: str) -> list[str]:
+    """The figures of a target of which less is better."""
+    gains = getattr(TARGETS.get(name), "gains", ())
+    return [figure for figure in TARGETS.get(name).units if figure not in gains]
 
 
 @pytest.fixture(params=list(TARGETS))
@@ -67,7 +77,11 @@ def test_it_is_documented(name: str) -> None:
 def test_its_figures_are_its_own_and_found_by_name(name: str) -> None:
     for figure in TARGETS.get(name).units:
         assert target_of(figure) == figures()[figure] == name
-        assert figure_of(figure) == figure
+        if figure in costs_of(name):
+            assert figure_of(figure) == figure
+        else:
+            with pytest.raises(CostError, match="more of it is better"):
+                figure_of(figure)
         assert figure == name or figure not in TARGETS
         assert [n for n, target in TARGETS.items() if figure in target.units] == [name]
 
@@ -97,15 +111,42 @@ def test_nothing_costs_nothing(name: str) -> None:
 
 def test_more_bits_and_more_neurons_never_cost_less(name: str) -> None:
     target = TARGETS.get(name)()
-    narrow, wide = (target.price(in_formats(works(), formats)).total[name] for formats in (Q6, BF))
-    assert narrow < wide
-    few, many = (target.price(workloads_of(network(units=n), (5,))).total[name] for n in (6, 12))
-    assert few < many
+    narrow, wide = (target.price(in_formats(works(), formats)).total for formats in (Q6, BF))
+    few, many = (target.price(workloads_of(network(units=n), (5,))).total for n in (6, 24))
+    for figure in costs_of(name):
+        assert narrow[figure] <= wide[figure], figure
+        assert few[figure] < many[figure] or many[figure] == 0, figure
+    assert any(many[figure] for figure in costs_of(name))
 
 
 def test_its_settings_and_figures_are_json(name: str) -> None:
     report = estimate(works(), targets=[name])
     assert json.loads(json.dumps(report.to_dict())) == report.to_dict()
+
+
+LAYER_EXAMPLES = [
+    pytest.param(layer, example, id=f"{layer_name}-{i}")
+    for layer_name, layer in LAYERS.items()
+    for i, example in enumerate(layer.examples())
+]
+
+
+@pytest.mark.parametrize(("layer", "example"), LAYER_EXAMPLES)
+def test_all_targets_price_every_layer(layer: type[QLayer], example: Example) -> None:
+    torch.manual_seed(5)
+    made: nn.Module = layer.from_example(example)
+    made = made if example.within is None else example.within(made)
+    model = nn.Sequential(made) if layer.reads_integers else nn.Sequential(QInput(example.input), made)
+    stated = workloads_of(model, example.shape)
+    for formats in (stated, in_formats(stated, Q6)):
+        report = estimate(formats, targets=list(TARGETS))
+        assert set(figures()) <= set(report.total)
+        assert all(0 <= value < math.inf for value in report.total.values())
+        assert all(0 <= value < math.inf for row in report.layers for value in row.costs.values())
+    exact = estimate(stated, targets=["ebops", "bops", "macs"])
+    assert not exact.notes
+    multiplies = any(work.macs or work.count("multiply") for work in stated)
+    assert (exact.total["macs"] > 0) == (exact.total["bops"] > 0) == multiplies
 
 
 @pytest.mark.parametrize("process", list(PROCESSES))

@@ -36,7 +36,8 @@ class Target(Protocol):
     A new target is one file with such a class under ``@TARGETS.register(name)``, and its import in
     ``torchq/cost/__init__.py``. It checks its settings when it is made, reads workloads and nothing else,
     and keeps no state. ``units`` names its figures, each with its unit; no other target has a figure of the
-    same name, so that a search or a recipe may name the figure alone.
+    same name, so that a search or a recipe may name the figure alone. A figure of which more is better is
+    listed in ``gains: ClassVar[frozenset[str]]`` and can be no search's cost.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]

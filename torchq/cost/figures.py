@@ -45,14 +45,17 @@ def figure_of(name: str) -> str:
 
     Raises:
         UnknownNameError: there is no such figure; the nearest name is proposed.
-        CostError: it is a target with several figures.
+        CostError: it is a target with several figures, or a figure of which more is better.
 
     Example:
         >>> figure_of("energy_pj")
         'energy_pj'
     """
-    known = figures()
-    if name in known:
-        return name
     target = TARGETS.get(target_of(name))
-    raise CostError(f"{name} is a target with several figures", hint=f"name one: {', '.join(target.units)}")
+    gains: frozenset[str] = getattr(target, "gains", frozenset())
+    costs = [figure for figure in target.units if figure not in gains]
+    if name in costs:
+        return name
+    if name in gains:
+        raise CostError(f"{name} is no cost, for more of it is better", hint=f"name {', '.join(costs)}")
+    raise CostError(f"{name} is a target with several figures", hint=f"name one: {', '.join(costs)}")

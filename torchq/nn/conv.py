@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import torch
@@ -12,6 +13,7 @@ from torchq.errors import TorchqError
 from torchq.nn.base import Example, Spec
 from torchq.nn.products import ProductLayer
 from torchq.nn.registry import LAYERS
+from torchq.workload import Geometry, TensorSpec, Workload
 
 ARGUMENTS = (
     "in_channels",
@@ -95,6 +97,10 @@ class ConvLayer(ProductLayer):
         """The convolution, for ``input`` of shape ``[n, in_channels, ...]``."""
         result: Tensor = cast("Any", self)._conv_forward(input, weight, bias)
         return result
+
+    def workload(self, name: str, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> Workload:
+        """``fan_in`` multiplications for each value of the output, padded zeros included; the geometry."""
+        return replace(super().workload(name, inputs, output), geometry=geometry_of(self))
 
     @staticmethod
     def arguments(layer: Any) -> dict[str, Any]:
@@ -198,6 +204,16 @@ class QConv2d(ConvLayer, nn.Conv2d):
                 (1, 2, 4),
             ),
         )
+
+
+def geometry_of(conv: Any) -> Geometry:
+    """How the kernel of a convolution of torch or torchq goes over its input.
+
+    Example:
+        >>> geometry_of(nn.Conv1d(2, 4, 3, padding="same")).padding
+        ((1, 1),)
+    """
+    return Geometry(conv.stride, conv.dilation, tuple(_pads(conv)), conv.groups, conv.padding_mode)
 
 
 def check_groups(layer: nn.Module, in_channels: int, out_channels: int, groups: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import torch
@@ -15,6 +16,7 @@ from torchq.nn.base import Example, Spec, quantized
 from torchq.nn.conv import ARGUMENTS, Size, check_groups
 from torchq.nn.products import ProductLayer, check_floats
 from torchq.nn.registry import LAYERS
+from torchq.workload import Geometry, TensorSpec, Workload
 
 
 class ConvTransposeLayer(ProductLayer):
@@ -135,6 +137,10 @@ class ConvTransposeLayer(ProductLayer):
         )
         return result
 
+    def workload(self, name: str, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> Workload:
+        """The most products that an output may sum, for each value of the output; the geometry."""
+        return replace(super().workload(name, inputs, output), geometry=geometry_of(self))
+
     @staticmethod
     def arguments(layer: Any) -> dict[str, Any]:
         """All of torch's."""
@@ -147,6 +153,17 @@ class ConvTransposeLayer(ProductLayer):
             return None
         needed = f"[{channels}, {'length' if self.spatial == 1 else 'rows, columns'}]"
         return f"needs samples of shape {needed}, got samples of shape {shape}"
+
+
+def geometry_of(conv: Any) -> Geometry:
+    """How the kernel of a transposed convolution of torch or torchq goes over its output.
+
+    Example:
+        >>> geometry_of(nn.ConvTranspose1d(2, 4, 3, 2, padding=1, output_padding=1)).padding
+        ((1, 0),)
+    """
+    cut = tuple((p, p - extra) for p, extra in zip(conv.padding, conv.output_padding, strict=True))
+    return Geometry(conv.stride, conv.dilation, cut, conv.groups, transposed=True)
 
 
 @LAYERS.register("QConvTranspose1d")
