@@ -26,3 +26,6 @@ from torchq.cost.report import LayerCost as LayerCost
 from torchq.cost.source import workloads_of as workloads_of
 from torchq.cost.sparsity import Sparsity as Sparsity
 from torchq.cost.storage import Storage as Storage
+from torchq.cost.type_table import TypeRow as TypeRow
+from torchq.cost.type_table import TypeTable as TypeTable
+from torchq.cost.types import data_types as data_types

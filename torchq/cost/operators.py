@@ -93,7 +93,7 @@ def operand(format: Format | None) -> Operand:
         return Operand(Sort.BINARY_01 if format.use_01 else Sort.BINARY, 1, 1, format.signed)
     if isinstance(format, PowerOfTwo):
         op = Operand(Sort.POWER_OF_TWO, format.width, format.width, format.signed)
-        return replace(op, top=format.exponent_max) if format.exponent_max < _exponents(op)[1] else op
+        return replace(op, top=format.exponent_max) if format.exponent_max < exponents(op)[1] else op
     return Operand(Sort.FLOAT, format.width, -1, True)
 
 
@@ -196,7 +196,7 @@ def _and(weight: Operand, x: Operand) -> Multiplier:
 
 def _shift(po2: Operand, other: Operand) -> Multiplier:
     """A power of two shifts the other operand."""
-    right, left = _exponents(po2)
+    right, left = exponents(po2)
     signed = po2.signed or other.signed
     width = other.bits + left + right + int(po2.signed and not other.signed)
     product = Operand(Sort.FIXED, width, other.integer + left, signed)
@@ -213,7 +213,7 @@ def _add(weight: Operand, x: Operand) -> Multiplier:
     )
 
 
-def _exponents(po2: Operand) -> tuple[int, int]:
+def exponents(po2: Operand) -> tuple[int, int]:
     """How far to the right and to the left a power of two can shift, by QTools' rule.
 
     One bit of the exponent is always its sign, whatever the largest value.
@@ -226,5 +226,5 @@ def _exponents(po2: Operand) -> tuple[int, int]:
 def _as_fixed(op: Operand) -> Operand:
     if op.sort is not Sort.POWER_OF_TWO:
         return op
-    right, left = _exponents(op)
+    right, left = exponents(op)
     return Operand(Sort.FIXED, left + right + int(op.signed), left, op.signed)

@@ -65,13 +65,12 @@ class _Attention:
         if any(h is None for h in heads):
             return None
         q, k, v = (h for h in heads if h is not None)
-        a = self._softmax(self._product("scores", q, k.mapped(lambda c: c.swapaxes(-1, -2))))
-        if a is None:
-            return None
-        total = self._product("context", a, v).mapped(_together)
-        context = quantized(total, layer.quantizer("context"), total.shape)
+        scores = self._product("scores", q, k.mapped(lambda c: c.swapaxes(-1, -2)))
+        a = None if scores is None else self._softmax(scores)
+        context = None if a is None else self._product("context", a, v)
         if context is None:
             return None
+        context = context.mapped(_together)
         result, product = _linear(context, out, out_bias)
         value = quantized(result, layer.output_quantizer, self.node.shape)
         self.parts.append(Part(self.name, layer.kind, product, result, value, format=self.node.format))
@@ -85,8 +84,8 @@ class _Attention:
         )
         return value
 
-    def _product(self, what: str, a: Interval, b: Interval) -> Interval:
-        """The matrix product of each head."""
+    def _product(self, what: str, a: Interval, b: Interval) -> Interval | None:
+        """The matrix product of each head, through the quantizer behind it."""
         products, totals = [], []
         for head in range(a.shape[0]):
             left, right = (part.mapped(lambda c: c[head]) for part in (a, b))  # noqa: B023 - used at once
@@ -94,14 +93,15 @@ class _Attention:
             products.append(each.over())
             totals.append(summed(each, (1,)))
         total = stacked(totals)
-        self.parts.append(Part(f"{self.name}.{what}", "matmul", hull(*products), total, total))
-        return total
+        value = quantized(total, self.layer.quantizer(what), total.shape)
+        format = self.layer.slot_format(what)
+        self.parts.append(Part(f"{self.name}.{what}", "matmul", hull(*products), total, value, format=format))
+        return value
 
     def _softmax(self, scores: Interval) -> Interval | None:
         slots = ("scores", "exp", "sum", "inverse", "attention")
         quantizers = tuple(self.layer.quantizer(slot) for slot in slots)
-        format = self.layer.slot_format("scores")
-        value, parts = softmax(f"{self.name}.softmax", scores, format, scores.shape, 2, quantizers)
+        value, parts = softmax(f"{self.name}.softmax", scores, scores.shape, 2, quantizers)
         self.parts += parts
         return value
 

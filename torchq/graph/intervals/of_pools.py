@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from torchq.formats import FixedPoint, Format
+from torchq.formats import FixedPoint
 from torchq.graph.intervals.interval import Interval, multiplied, point
 from torchq.graph.intervals.part import Found, Part
 from torchq.graph.intervals.products import exactly, numbers
@@ -21,24 +21,26 @@ def _average(layer: AveragePool, site: Site) -> Found:
     with torch.no_grad():
         constant = numbers(layer.average(source.shape).double())
     area = layer.area(source.shape)
-    on_grid = layer.average_quantizer is not None or not area & (area - 1)
+    shifts = layer.average_quantizer is None
+    on_grid = not shifts or not area & (area - 1)
     total = None if x is None else _summed(layer, x)
     product = None if total is None or not on_grid else multiplied(total, point(constant.reshape(())))
     value = quantized(product, layer.quantizer("output"), node.shape)
     summed = total_type(source.format, _values(layer, source.shape))
-    factor = _format_of_constant(layer, area)
-    result = product_type(factor, summed)
+    factor = None if layer.average_quantizer is None else layer.average_quantizer.format
+    product_format = None if shifts else product_type(factor, summed)
+    total_format = _shifted(summed, area) if shifts else product_format
     parts = (
         Part(f"{node.name}.sum", "sum", None, total, total, (source.format,), None, summed, summed),
         Part(
             node.name,
             layer.kind,
-            product,
+            None if shifts else product,
             product,
             value,
-            (factor, summed),
-            result,
-            result,
+            (summed,) if shifts else (factor, summed),
+            product_format,
+            total_format,
             node.format,
         ),
     )
@@ -63,7 +65,9 @@ def _values(layer: AveragePool, shape: tuple[int, ...]) -> int:
     return int(np.prod(sizes))
 
 
-def _format_of_constant(layer: AveragePool, area: int) -> Format | None:
-    if layer.average_quantizer is not None:
-        return layer.average_quantizer.format
-    return None if area & (area - 1) else FixedPoint(1, 2 - area.bit_length(), signed=False)
+def _shifted(total: FixedPoint | None, area: int) -> FixedPoint | None:
+    """The format of a sum that is divided by a power of two."""
+    if total is None or area & (area - 1):
+        return None
+    down = area.bit_length() - 1
+    return FixedPoint(total.width, total.integer - down, total.signed, total.rounding, total.overflow)

@@ -37,7 +37,11 @@ def _softmax(layer: QSoftmax, site: Site) -> Found:
     axis = layer.dim - 1 if layer.dim > 0 else len(node.shape) + layer.dim
     names = ("input", "exp", "sum", "inverse", "output")
     slots = tuple(layer.quantizer(name) for name in names)
-    return Found(*softmax(node.name, site.x, site.formats[0], node.shape, axis, slots))
+    read = quantized(site.x, layer.input_quantizer, node.shape)
+    grid = site.formats[0] if layer.input_quantizer is None else layer.input_quantizer.format
+    first = Part(f"{node.name}.input", "quantize", output=read, factors=site.formats, format=grid)
+    value, parts = softmax(node.name, read, node.shape, axis, slots)
+    return Found(value, (first, *parts))
 
 
 @rule.register

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from torchq.formats import FixedPoint, Format, Overflow, Rounding
+from torchq.formats import Format
 from torchq.graph.intervals.codes import slim
-from torchq.graph.intervals.interval import Interval, added, aligned, multiplied, point, subtracted
+from torchq.graph.intervals.interval import Interval, added, aligned, known, multiplied, point, subtracted
 from torchq.graph.intervals.interval import summed as summed_along
 from torchq.graph.intervals.lookups import looked_up
 from torchq.graph.intervals.part import Part
@@ -24,40 +24,36 @@ Quantizers = tuple[Quantizer | None, ...]
 
 
 def softmax(
-    name: str, x: Interval | None, source: Format | None, shape: tuple[int, ...], axis: int, slots: Quantizers
+    name: str, read: Interval | None, shape: tuple[int, ...], axis: int, slots: Quantizers
 ) -> tuple[Interval | None, tuple[Part, ...]]:
     """The range of the softmax along an axis, and its steps.
 
     Args:
         name: of the layer.
-        x: what it reads; None for anything.
-        source: the format of that.
+        read: what came through the input quantizer; None where that stands on no grid.
         shape: of a sample.
         axis: of the sample.
         slots: the quantizers.
     """
     input, exp, sum, inverse, output = slots
-    read = quantized(x, input, shape)
     exponential, reciprocal = _lookups(shape[axis], input, exp, sum, inverse, "cpu")
-    grid = source if input is None else input.format
+    grid, apart, address = (_format(q) for q in (input, exponential.input, reciprocal.input))
     distance = None if read is None else _distance(read, axis)
     e = None if distance is None else looked_up(distance, exponential, shape)
     total = None if e is None else _sum(e, _value_at_zero(exponential), axis)
     along = tuple(1 if i == axis else n for i, n in enumerate(shape))
     r = None if total is None else looked_up(total, reciprocal, along)
-    product = None if e is None or r is None else multiplied(e, r)
+    product = known(multiplied, e, r)
     value = quantized(product, output, shape)
-    low = fixed(grid)
-    apart = None if low is None else _apart(low)
-    exp_format, inverse_format = (None if q is None else q.format for q in (exp, inverse))
-    summed_type = total_type(exp_format, shape[axis])
+    exp_format, inverse_format = _format(exp), _format(inverse)
+    apart_type = fixed(apart)
+    sum_type = total_type(exp_format, shape[axis])
     result = product_type(exp_format, inverse_format)
     parts = (
-        Part(f"{name}.input", "quantize", None, None, read, (source,), None, None, grid),
-        Part(f"{name}.distance", "sum", None, distance, distance, (grid, grid), None, apart, apart),
+        Part(f"{name}.distance", "sum", None, distance, distance, (grid, grid), None, apart_type, apart),
         Part(f"{name}.exp", "table", None, None, e, (apart,), None, None, exp_format),
-        Part(f"{name}.sum", "sum", None, total, total, (exp_format,), None, summed_type, summed_type),
-        Part(f"{name}.inverse", "table", None, None, r, (summed_type,), None, None, inverse_format),
+        Part(f"{name}.sum", "sum", None, total, total, (exp_format,), None, sum_type, sum_type),
+        Part(f"{name}.inverse", "table", None, None, r, (address,), None, None, inverse_format),
         Part(
             name,
             "softmax",
@@ -67,10 +63,10 @@ def softmax(
             (exp_format, inverse_format),
             result,
             result,
-            None if output is None else output.format,
+            _format(output),
         ),
     )
-    return value, parts if input is not None else parts[1:]
+    return value, parts
 
 
 def _distance(x: Interval, axis: int) -> Interval:
@@ -98,6 +94,5 @@ def _sum(e: Interval, one: Interval | None, axis: int) -> Interval:
     return Interval(slim(np.maximum(low, least)), slim(high), fraction)
 
 
-def _apart(grid: FixedPoint) -> FixedPoint:
-    """The format of how far two numbers of a format are apart."""
-    return FixedPoint(int(grid.width), int(grid.integer), False, Rounding.TRN, Overflow.WRAP)
+def _format(quantizer: Quantizer | None) -> Format | None:
+    return None if quantizer is None else quantizer.format
