@@ -13,7 +13,7 @@ import click
 
 from torchq.errors import TorchqError, VerifyError
 
-COMMANDS = ("run", "ls", "cat", "cp", "validate", "report")
+COMMANDS = ("run", "ls", "cat", "cp", "validate", "cost", "report")
 
 
 class _Lazy(click.Group):
