@@ -35,4 +35,4 @@ class Sparsity:
 
 
 def _row(count: int, kept: int) -> Costs:
-    return {"sparsity": 1 - kept / count if count else 0.0, "nonzero_weights": kept}
+    return {"sparsity": (count - kept) / count if count else 0.0, "nonzero_weights": kept}
