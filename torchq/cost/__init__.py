@@ -20,6 +20,7 @@ from torchq.cost.reference import BF as BF
 from torchq.cost.reference import Q6 as Q6
 from torchq.cost.reference import UniformFormats as UniformFormats
 from torchq.cost.reference import in_formats as in_formats
+from torchq.cost.reference import with_batch_norms as with_batch_norms
 from torchq.cost.reference import with_softmax as with_softmax
 from torchq.cost.report import CostReport as CostReport
 from torchq.cost.report import LayerCost as LayerCost

@@ -47,7 +47,7 @@ def quantizes(work: Workload) -> bool:
         >>> quantizes(relu(FixedPoint(25, 11, signed=False))), quantizes(relu(FixedPoint(6, 0, signed=False)))
         (False, True)
     """
-    if work.kind in ("input", "identity"):
+    if work.kind in ("input", "identity", "batch_norm"):
         return False
     made = work.output.format
     if work.fan_in or work.accumulator is not None:

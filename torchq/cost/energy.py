@@ -11,7 +11,7 @@ from torchq.cost.base import TARGETS, Costs, Price
 from torchq.cost.bits import quantizes
 from torchq.cost.border import border
 from torchq.cost.memory import MEMORIES, Memory
-from torchq.cost.operators import Operand, Sort, accumulator, multiplier, operand
+from torchq.cost.operators import Operand, Rules, Sort, accumulator, multiplier, operand
 from torchq.cost.pairs import operand_pairs
 from torchq.cost.processes import Process, process_named
 from torchq.errors import CostError, UnknownNameError
@@ -33,6 +33,7 @@ COUNTED: Mapping[str, tuple[str, ...]] = {
     "conv_transpose1d": _MACS,
     "conv_transpose2d": _MACS,
     "scale_shift": _MACS,
+    "batch_norm": ("parameters",),
     "average_pool": ("inputs", "op_cost"),
     "max_pool": ("op_cost",),
     "quantize": _STORED,
@@ -56,14 +57,12 @@ no figure).
 Beside them the ``outputs`` of a layer with products or sums and an output quantizer of its own count, and
 nothing of a relu that only drops the sign or of tensors that are joined as they are: each tensor is paid for
 once when a quantizer makes it and once when a layer with products reads it, however the layers are cut.
-``parameters`` holds the looks into tables; recurrent layers and attention are priced part by part.
+``parameters`` holds the looks into tables; recurrent layers and attention are priced part by part. A
+``batch_norm`` is one that was left as it is (:func:`torchq.cost.with_batch_norms`), as QTools counts it.
 """
 
-_LOOKED_UP = ("embedding",)
-"""Kinds whose weight is a table: rows of it are read, not all of it."""
-
-SIGNED_PRODUCTS = ("qtools", "exact")
-"""How wide the product of two signed numbers is: one bit less than both together, or as both together."""
+_LOOKED_UP = ("embedding", "batch_norm")
+"""Kinds whose weight is read by rows, which their tables say."""
 
 MAXIMUM = 0.2
 """A comparison of two numbers that keeps one, relative to an addition of their bits: QTools' factor for
@@ -76,7 +75,7 @@ _KINDS = {
     "min_sram_size": int,
     "rd_wr_on_io": bool,
     "accumulator": str | None,
-    "signed_product": str,
+    "rules": str,
 }
 _WORDS = {str: "a name", int: "a whole number of bits", bool: "true or false", str | None: "a format as text"}
 
@@ -110,9 +109,9 @@ class Energy:
             ``activations_on_memory`` is ``"fixed"``).
         accumulator: the format of every accumulator, such as ``"ap_fixed<32,11>"`` (QTools'
             ``keras_accumulator`` of a reference run); None: as wide as the sum needs.
-        signed_product: ``"qtools"`` takes the product of two signed numbers for one bit narrower than both
-            together, as QTools does since March 2022; ``"exact"`` for as wide as both, which it did before,
-            when the table of arXiv:2006.10159 was made.
+        rules: whose widths of products and sums: ``"qtools"`` for QTools as it is since March 2022,
+            ``"qtools-2020"`` for what it was when the energy table of arXiv:2006.10159 was made. They differ
+            by one bit; see :class:`~torchq.cost.operators.Rules`.
 
     Raises:
         CostError: a negative size, a value of the wrong type, or a process file that describes none.
@@ -126,7 +125,7 @@ class Energy:
     min_sram_size: int = 8 * 16 * 1024 * 1024
     rd_wr_on_io: bool = False
     accumulator: str | None = None
-    signed_product: str = "qtools"
+    rules: str = Rules.QTOOLS.value
 
     units: ClassVar[Mapping[str, str]] = {"energy_pj": "pJ"}
 
@@ -145,11 +144,8 @@ class Energy:
             raise CostError(f"min_sram_size must be at least 0, got {self.min_sram_size}")
         if self.accumulator is not None:
             FixedPoint.parse(self.accumulator)
-        if self.signed_product not in SIGNED_PRODUCTS:
-            raise CostError(
-                f"signed_product must be one of {', '.join(SIGNED_PRODUCTS)}, got {self.signed_product!r}",
-                hint=advice(self.signed_product, SIGNED_PRODUCTS),
-            )
+        if self.rules not in tuple(Rules):
+            raise CostError(f"unknown rules {self.rules!r}", hint=advice(self.rules, tuple(Rules)))
 
     def price(self, workloads: Sequence[Workload]) -> Price:
         """Price each layer and sum up.
@@ -180,7 +176,7 @@ class Energy:
                 held = () if work.kind in _LOOKED_UP else work.parameters
                 parts["parameters"] = sum((memory.parameter(p.bits) for p in held), 0.0)
                 parts["parameters"] += sum((memory.table(t) for t in work.tables), 0.0)
-                parts["op_cost"] = _products(work, process, total, self.signed_product == "exact")
+                parts["op_cost"] = _products(work, process, total, Rules(self.rules))
                 parts["op_cost"] += sum((_operations(op, process) for op in work.operations), 0.0)
                 counted = _of_these(counted, work)
             row = {"energy_pj": sum((parts[name] for name in counted), 0.0)}
@@ -204,15 +200,17 @@ def _of_these(counted: tuple[str, ...], work: Workload) -> tuple[str, ...]:
     return (*counted, "outputs") if computes and "outputs" not in counted else counted
 
 
-def _products(work: Workload, process: Process, accumulator_type: Operand | None, exact: bool) -> float:
+def _products(work: Workload, process: Process, accumulator_type: Operand | None, rules: Rules) -> float:
     """All multiplications of a layer that sums products, and the addition of each, in pJ."""
     if work.macs == 0 or (work.weight is None and len(work.inputs) < 2):
         return 0.0
     other = work.inputs[1].format if work.weight is None else work.weight.format
     total = accumulator_type
     if total is None:
-        product = multiplier(operand(other), operand(work.inputs[0].format), exact=exact).product
-        total = accumulator(product, work.fan_in, operand(work.bias.format) if work.bias else None)
+        product = multiplier(operand(other), operand(work.inputs[0].format), rules=rules).product
+        total = accumulator(
+            product, work.fan_in, operand(work.bias.format) if work.bias else None, rules=rules
+        )
     alone = work.weight is None and work.fan_in == 1  # a product of two tensors is added to nothing
     add = 0.0 if alone else _operation(process, "add", total.sort, total.bits)
     energy = 0.0

@@ -26,6 +26,21 @@ class Sort(StrEnum):
     FLOAT = "float"
 
 
+class Rules(StrEnum):
+    """Which QTools the widths are taken from.
+
+    Attributes:
+        QTOOLS: since March 2022. The product of two signed numbers is one bit narrower than both together,
+            which leaves out the product of the two most negative codes; a sum of ``n`` has
+            ``ceil(log2(n))`` bits more than a product, and one more where a bias is added.
+        QTOOLS_2020: as it was when the energy table of arXiv:2006.10159 was made. That product is as wide
+            as both together; every sum has ``ceil(log2(n + 1))`` bits more, with a bias or without.
+    """
+
+    QTOOLS = "qtools"
+    QTOOLS_2020 = "qtools-2020"
+
+
 @dataclass(frozen=True)
 class Operand:
     """A number as QTools sees it.
@@ -97,14 +112,13 @@ def operand(format: Format | None) -> Operand:
     return Operand(Sort.FLOAT, format.width, -1, True)
 
 
-def multiplier(weight: Operand, x: Operand, *, exact: bool = False) -> Multiplier:
+def multiplier(weight: Operand, x: Operand, *, rules: Rules = Rules.QTOOLS) -> Multiplier:
     """How ``weight * x`` is built, by QTools' table.
 
     Args:
         weight: one factor.
         x: the other one.
-        exact: whether the product of two signed numbers is as wide as both together. QTools took it for one
-            bit narrower since March 2022, which leaves out the product of the two most negative codes.
+        rules: how wide the product of two signed numbers is.
 
     Example:
         >>> fixed, ternary = operand(FixedPoint(6, 0, signed=False)), operand(Ternary())
@@ -132,19 +146,22 @@ def multiplier(weight: Operand, x: Operand, *, exact: bool = False) -> Multiplie
         return _shift(x, weight)
     signed = weight.signed or x.signed
     integer = weight.integer + x.integer
-    integer += int(exact and weight.signed and x.signed)
+    integer += int(rules is Rules.QTOOLS_2020 and weight.signed and x.signed)
     width = max(integer + weight.fraction + x.fraction + int(signed), 0)
     product = Operand(Sort.FIXED, width, integer, signed)
     return Multiplier("mul", 1.0, math.sqrt(weight.bits * x.bits), product)
 
 
-def accumulator(product: Operand, fan_in: int, bias: Operand | None) -> Operand:
+def accumulator(
+    product: Operand, fan_in: int, bias: Operand | None, *, rules: Rules = Rules.QTOOLS
+) -> Operand:
     """The type of the sum of ``fan_in`` products and the bias.
 
     Args:
         product: of one multiplication.
         fan_in: how many products are summed.
         bias: None if there is none.
+        rules: how a bias is added.
 
     Example:
         >>> m = multiplier(operand(FixedPoint(6, 1)), operand(FixedPoint(16, 7)))
@@ -154,9 +171,10 @@ def accumulator(product: Operand, fan_in: int, bias: Operand | None) -> Operand:
     if product.sort is Sort.FLOAT:
         return product
     term = _as_fixed(product)
-    grow = max(fan_in - 1, 0).bit_length()
+    early = rules is Rules.QTOOLS_2020
+    grow = (max(fan_in, 0) if early else max(fan_in - 1, 0)).bit_length()
     total = Operand(Sort.FIXED, term.bits + grow, term.integer + grow, term.signed)
-    if bias is None:
+    if bias is None or (early and bias.sort is not Sort.FLOAT):
         return total
     if bias.sort is Sort.FLOAT:
         return bias

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from torchq.advice import advice
 from torchq.cost.bits import quantizes
 from torchq.cost.border import border
 from torchq.cost.source import workloads_of
-from torchq.errors import FormatError
+from torchq.errors import CostError, FormatError
 from torchq.formats import FixedPoint, Float, Format, accumulated, product, summed
-from torchq.workload import ParamSpec, TensorSpec, Workload
+from torchq.workload import ParamSpec, TableSpec, TensorSpec, Workload
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -124,6 +125,48 @@ def with_softmax(workloads: Sequence[Workload]) -> tuple[Workload, ...]:
     name = "softmax" if "softmax" not in taken else "softmax of the output"
     softmax = Workload(name, "softmax", (logits,), TensorSpec(name, logits.shape, Float(32)))
     return (*workloads, softmax)
+
+
+def with_batch_norms(
+    workloads: Sequence[Workload], behind: Mapping[str, str], numbers: int = 4, bits: int = 32
+) -> tuple[Workload, ...]:
+    """The network with batch norms that nothing quantizes and nothing folds, as some Keras models keep them.
+
+    They are counted as QTools counts them: their numbers are read, what they compute has no figure.
+
+    Args:
+        workloads: of the network.
+        behind: layer -> name of the batch norm behind it.
+        numbers: how many numbers each value of the layer's last axis (or first, of a convolution) has:
+            gamma, beta, mean and variance.
+        bits: of each number.
+
+    Raises:
+        CostError: there is no such layer, or a count below 1.
+
+    Example:
+        >>> y = TensorSpec("fc1", (32,), FixedPoint(18, 7))
+        >>> fc1 = Workload("fc1", "linear", (), y)
+        >>> with_batch_norms((fc1,), {"fc1": "bn1"})[1].parameter_bits == 4 * 32 * 32
+        True
+    """
+    if numbers < 1 or bits < 1:
+        raise CostError(f"a batch norm has at least 1 number of 1 bit, got {numbers} of {bits} bits")
+    known = [work.layer for work in workloads]
+    for layer in behind:
+        if layer not in known:
+            raise CostError(f"{layer}: no such layer to put a batch norm behind", hint=advice(layer, known))
+    found = []
+    for work in workloads:
+        found.append(work)
+        if work.layer in behind:
+            name, made = behind[work.layer], work.output
+            channels = made.shape[0] if made.shape else 1
+            each = ParamSpec("weight", (numbers, channels), FixedPoint(bits, bits))
+            rows = TableSpec("statistics", numbers, channels * bits, reads=numbers)
+            passed = replace(made, name=name)
+            found.append(Workload(name, "batch_norm", (made,), passed, weight=each, tables=(rows,)))
+    return tuple(found)
 
 
 def _parameter(spec: ParamSpec | None, format: Format) -> ParamSpec | None:

@@ -46,7 +46,7 @@ def test_only_the_settings_of_the_targets_are_taken_and_all_are_told() -> None:
         "min_sram_size": 134217728,
         "rd_wr_on_io": False,
         "accumulator": None,
-        "signed_product": "qtools",
+        "rules": "qtools",
     }
 
 
@@ -71,7 +71,7 @@ def test_fixed_weights_save_the_parameters() -> None:
             CostError,
             "unknown setting 'min_sram' for bits, energy_pj; did you mean 'min_sram_size'? "
             "Known: accumulator, activations_on_memory, min_sram_size, process, "
-            "rd_wr_on_io, signed_product, weights_on_memory",
+            "rd_wr_on_io, rules, weights_on_memory",
         ),
         (
             {"targets": ["bits"], "process": "horowitz"},
@@ -160,7 +160,7 @@ def test_text_is_aligned_and_ends_with_totals_and_settings() -> None:
         "bits in bit",
         "energy_pj in pJ",
         "energy_pj: process=horowitz weights_on_memory=sram activations_on_memory=sram "
-        "min_sram_size=134217728 rd_wr_on_io=False accumulator=None signed_product=qtools",
+        "min_sram_size=134217728 rd_wr_on_io=False accumulator=None rules=qtools",
     ]
 
 

@@ -12,8 +12,9 @@ from cost_networks import RELU, SIX, SIXTEEN, dense
 from qtools_golden import Run, runs
 from torch import nn
 
-from torchq.cost import PROCESSES, Energy, estimate, workloads_of
+from torchq.cost import PROCESSES, Energy, estimate, with_batch_norms, workloads_of
 from torchq.cost.operators import accumulator, multiplier, operand
+from torchq.errors import CostError
 from torchq.formats import Binary, FixedPoint, Float, Overflow, PowerOfTwo, Rounding, Ternary
 from torchq.nn import (
     QGRU,
@@ -297,12 +298,31 @@ def test_a_layer_norm_is_priced_step_by_step() -> None:
     assert row["energy_pj_parameters"] == pytest.approx(2 * words(36) + WORD)
 
 
-def test_signed_products_may_be_priced_exactly() -> None:
-    work = dense(SIX, SIXTEEN)
-    same = [Energy(signed_product=s).price([dense(SIX, RELU)]) for s in ("qtools", "exact")]
-    assert same[0] == same[1]
-    narrow, wide = (Energy(signed_product=s).price([work]).total["energy_pj"] for s in ("qtools", "exact"))
-    assert wide - narrow == pytest.approx(64 * add(1))
+def test_a_batch_norm_left_as_it_is_reads_its_four_numbers_a_channel() -> None:
+    recorded = next(
+        run
+        for run in RUNS["QE/0"].energies
+        if run["weights_on_memory"] == "sram" and run["min_sram_size"] > 0
+    )
+    works = tuple(work for work in RUNS["QE/0"].workloads if not work.layer.startswith("bn"))
+    kept = with_batch_norms(works, {f"fc{n}": f"bn{n}" for n in (1, 2, 3)}, bits=6)  # 5 or 6 bits each there
+    price = dict(zip((work.layer for work in kept), Energy().price(kept).layers, strict=True))
+    for name in ("bn1", "bn2", "bn3"):
+        assert price[name]["energy_pj"] == pytest.approx(recorded["layers"][name]["total"], abs=0.005)
+    assert estimate(kept).total["bits"] == estimate(works).total["bits"] + 4 * 64 * 6
+    with pytest.raises(CostError, match="fc9: no such layer to put a batch norm behind; did you mean"):
+        with_batch_norms(works, {"fc9": "bn9"})
+
+
+def test_the_rules_of_2020_are_one_bit_wider_where_signs_meet_or_no_bias_is_added() -> None:
+    def wider(work: Workload) -> float:
+        narrow, wide = (Energy(rules=r).price([work]).total["energy_pj"] for r in ("qtools", "qtools-2020"))
+        return (wide - narrow) / (64 * add(1))
+
+    assert wider(dense(SIX, SIXTEEN, SIX)) == pytest.approx(1)  # signed products
+    assert wider(dense(SIX, SIXTEEN)) == pytest.approx(2)  # and sixteen terms without a bias
+    assert wider(dense(SIX, RELU)) == pytest.approx(1)
+    assert wider(dense(SIX, RELU, SIX)) == pytest.approx(0)
 
 
 # ---------------------------------------------------------------------- kept
