@@ -107,6 +107,23 @@ class Resources:
         return asdict(self)
 
 
+_ADDERS = """
+(* techmap_celltype = "$add $sub" *)
+module one_chain (A, B, Y);
+  parameter _TECHMAP_CELLTYPE_ = "";
+  parameter A_SIGNED = 0; parameter B_SIGNED = 0;
+  parameter A_WIDTH = 1; parameter B_WIDTH = 1; parameter Y_WIDTH = 1;
+  localparam SUB = _TECHMAP_CELLTYPE_ == "$sub";
+  input [A_WIDTH-1:0] A; input [B_WIDTH-1:0] B; output [Y_WIDTH-1:0] Y;
+  wire [Y_WIDTH-1:0] X, CO;
+  \\$alu #(.A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED),
+          .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH))
+    _TECHMAP_REPLACE_ (.A(A), .B(B), .BI(SUB), .CI(SUB), .Y(Y), .X(X), .CO(CO));
+endmodule
+"""
+"""Every addition becomes a carry chain before yosys can merge neighbours into carry-save trees of LUTs."""
+
+
 def version() -> str:
     """The version of the yosys on the PATH, such as ``"0.23"``.
 
@@ -149,6 +166,7 @@ def synthesise(
     *,
     family: str = FAMILY,
     dsp: bool = True,
+    one_chain_each: bool = False,
     timeout_s: float = 3600,
 ) -> Resources:
     """Synthesise a design out of context and count its primitives.
@@ -158,6 +176,8 @@ def synthesise(
         top: the module at the top.
         family: of the FPGA, in yosys's words.
         dsp: whether multiplications may become DSP slices.
+        one_chain_each: whether every adder stays an adder on a carry chain. yosys else merges neighbouring
+            adders into carry-save trees of LUTs, which takes a quarter more LUTs in trees of plain adders.
         timeout_s: when to give up, in seconds.
 
     Raises:
@@ -169,10 +189,18 @@ def synthesise(
         if not source.is_file():
             raise BackendError(f"{source}: there is no such Verilog file", hint="write the design first")
     with tempfile.TemporaryDirectory(prefix="yosys-") as folder:
-        words = [_program(), "-q", "-p", f"{script}; tee -q -o stat.json stat -json", *map(str, sources)]
+        before = ""
+        if one_chain_each:
+            (Path(folder) / "adders.v").write_text(_ADDERS, encoding="utf-8")
+            before = (
+                f"hierarchy -check -top {top}; proc; flatten; opt_expr; opt_clean; opt; wreduce; opt_clean; "
+                "techmap -map adders.v; opt_clean; "
+            )
+        commands = f"{before}{script}; tee -q -o stat.json stat -json"
+        words = [_program(), "-q", "-p", commands, *map(str, sources)]
         _run(words, Path(folder), top, timeout_s)
         text = (Path(folder) / "stat.json").read_text(encoding="utf-8")
-    return parse(text, version=version(), options=script)
+    return parse(text, version=version(), options=f"{script} (one chain each)" if one_chain_each else script)
 
 
 def parse(text: str, *, version: str = "", options: str = "") -> Resources:

@@ -113,3 +113,22 @@ def test_a_run_that_takes_too_long(tmp_path):
     (tmp_path / "counter.v").write_text(COUNTER)
     with pytest.raises(BackendError, match=r"yosys did not finish in 0\.01 s"):
         yosys.synthesise([tmp_path / "counter.v"], "counter", timeout_s=0.01)
+
+
+SUM = """
+module sums(input clk, input signed [7:0] a, b, c, d, output reg signed [9:0] total);
+  wire signed [8:0] p = a + b;
+  wire signed [8:0] q = c - d;
+  always @(posedge clk) total <= p + q;
+endmodule
+"""
+
+
+@needs_yosys
+def test_each_adder_may_keep_its_carry_chain(tmp_path):
+    (tmp_path / "sums.v").write_text(SUM)
+    merged = yosys.synthesise([tmp_path / "sums.v"], "sums")
+    chains = yosys.synthesise([tmp_path / "sums.v"], "sums", one_chain_each=True)
+    assert chains.carry > merged.carry
+    assert chains.lut < merged.lut
+    assert chains.options.endswith("(one chain each)")

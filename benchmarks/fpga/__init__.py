@@ -1,0 +1,1 @@
+"""What the FPGA estimates are calibrated on: random layers, written as Verilog, simulated and synthesised."""
