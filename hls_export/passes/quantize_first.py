@@ -1,19 +1,22 @@
-"""Quantizers move in front of reshapes: rounding does not ask where a value stands."""
+"""Quantizers move in front of what only moves the raw input: rounding does not ask where a value stands."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
-from hls_export.hardware import HardwareGraph, Quantize, Reshape
+from hls_export.hardware import HardwareGraph, Input, Node, Quantize, Reshape, Select, Transpose
 from torchq.formats import FixedPoint
+
+_MOVES = (Reshape, Transpose, Select)
 
 
 def quantize_first(graph: HardwareGraph) -> HardwareGraph:
-    """Swap every quantizer with the reshape that it alone reads.
+    """Swap quantizers with the moves of the raw input that they alone read.
 
-    So the raw input is read by a quantizer directly, and the reshape hands on numbers of a known format.
+    So the raw input is read by a quantizer directly, and the move hands on numbers of a known format.
 
     Example:
         >>> from hls_export.hardware import Input
@@ -28,15 +31,19 @@ def quantize_first(graph: HardwareGraph) -> HardwareGraph:
         pair = _pair(graph)
         if pair is None:
             return graph
-        reshape, quantizer = pair
-        shape = graph.node(reshape.inputs[0]).shape
+        move, quantizer = pair
+        shape = graph.node(move.inputs[0]).shape
         first = replace(
-            quantizer, inputs=reshape.inputs, shape=shape, format=_reshaped(quantizer, reshape.shape, shape)
+            quantizer,
+            inputs=move.inputs,
+            shape=shape,
+            format=_before(quantizer, move, shape),
+            tensor=f"{quantizer.tensor}.moved",
         )
-        second = replace(reshape, inputs=(quantizer.name,), tensor=quantizer.tensor)
-        nodes = []
+        second = replace(move, inputs=(quantizer.name,), tensor=quantizer.tensor)
+        nodes: list[Node] = []
         for node in graph.nodes:
-            if node is reshape:
+            if node is move:
                 nodes += [first, second]
             elif node is not quantizer:
                 inputs = tuple(second.name if name == quantizer.name else name for name in node.inputs)
@@ -45,19 +52,38 @@ def quantize_first(graph: HardwareGraph) -> HardwareGraph:
         graph = graph.with_nodes(nodes, output)
 
 
-def _pair(graph: HardwareGraph) -> tuple[Reshape, Quantize] | None:
+def _pair(graph: HardwareGraph) -> tuple[Node, Quantize] | None:
     for node in graph.nodes:
         if isinstance(node, Quantize):
             source = graph.node(node.inputs[0])
-            if isinstance(source, Reshape) and len(graph.consumers(source.name)) == 1:
+            alone = len(graph.consumers(source.name)) == 1 and _movable(node, source)
+            if alone and _of_raw_input(graph, source):
                 return source, node
     return None
 
 
-def _reshaped(node: Quantize, old: tuple[int, ...], new: tuple[int, ...]) -> FixedPoint | None:
+def _movable(node: Quantize, source: Node) -> bool:
+    """Whether a format stays one format a place: picks may take one value twice, or leave some out."""
+    if isinstance(source, Select):
+        plain = node.format is not None and node.format.is_scalar
+        return plain and bool((source.indices >= 0).all())
+    return isinstance(source, _MOVES)
+
+
+def _of_raw_input(graph: HardwareGraph, node: Node) -> bool:
+    while isinstance(node, _MOVES):
+        node = graph.node(node.inputs[0])
+    return isinstance(node, Input)
+
+
+def _before(node: Node, move: Node, shape: tuple[int, ...]) -> FixedPoint | None:
+    """The format as it was in front of the move."""
     grid = node.format
     if grid is None or grid.is_scalar:
         return grid
-    fields = (grid.width, grid.integer, grid.signed)
-    width, integer, signed = (np.broadcast_to(np.asarray(f), old).reshape(new) for f in fields)
+    places = np.arange(math.prod(shape)).reshape(shape)
+    there = places.transpose(move.axes) if isinstance(move, Transpose) else places
+    order = np.argsort(there.reshape(-1))
+    fields = (np.broadcast_to(np.asarray(f), node.shape) for f in (grid.width, grid.integer, grid.signed))
+    width, integer, signed = (field.reshape(-1)[order].reshape(shape) for field in fields)
     return replace(grid, width=width, integer=integer, signed=signed)

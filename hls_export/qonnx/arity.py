@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from hls_export.qonnx import own
 from hls_export.qonnx.load import STANDARD, OnnxFile
 from hls_export.qonnx.quant import DOMAINS
 from torchq.errors import ExportError
 
 INPUTS = {
     "Add": (2, 2),
+    "AveragePool": (1, 1),
     "BatchNormalization": (5, 5),
     "BipolarQuant": (2, 2),
+    "Concat": (1, 1000),
     "Constant": (0, 0),
+    "Conv": (2, 3),
+    "ConvTranspose": (2, 3),
+    "Div": (2, 2),
     "Dropout": (1, 3),
     "Flatten": (1, 1),
+    "Gather": (2, 2),
     "Gemm": (2, 3),
     "Identity": (1, 1),
     "IntQuant": (4, 4),
+    "LeakyRelu": (1, 1),
     "MatMul": (2, 2),
+    "MaxPool": (1, 1),
+    "Mul": (2, 2),
+    "PRelu": (2, 2),
     "Quant": (4, 4),
+    "ReduceMax": (1, 2),
+    "ReduceSum": (1, 2),
     "Relu": (1, 1),
     "Reshape": (2, 2),
+    "Sub": (2, 2),
+    "Sum": (1, 1000),
+    "Table": (3, 3),
     "Transpose": (1, 1),
 }
 """Fewest and most inputs, by operator."""
@@ -32,9 +48,11 @@ def check_arity(file: OnnxFile) -> None:
         ExportError: the node, what it has and what it needs.
     """
     for op in file.ops:
-        if op.domain not in (*STANDARD, *DOMAINS):
+        if op.domain not in (*STANDARD, *DOMAINS, own.DOMAIN):
             continue
         least, most = INPUTS.get(op.kind, (0, len(op.inputs)))
+        if op.kind.startswith(own.PREFIX):
+            least = most = 4
         given = sum(1 for name in op.inputs if name)
         if not least <= given <= most or not all(op.inputs[:least]) or not any(op.outputs[:1]):
             needed = f"{least}" if least == most else f"{least} to {most}"

@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hls_export.hardware import Dense
+from hls_export.hardware import Conv, Dense
 from hls_export.qonnx.constants import Constant
 from torchq.errors import ExportError
 
 
 def fold_batch_norm(
     where: str,
-    dense: Dense,
+    dense: Dense | Conv,
     scale: npt.NDArray[Any],
     shift: npt.NDArray[Any],
     mean: npt.NDArray[Any],
     variance: npt.NDArray[Any],
     *,
     epsilon: float,
-) -> Dense:
+) -> Dense | Conv:
     """The product with ``factor = scale / sqrt(variance + epsilon)`` in its weight.
 
     The weight becomes ``weight * factor`` and the bias ``(bias - mean) * factor + shift``. Both must stand on
@@ -47,7 +47,8 @@ def fold_batch_norm(
     bias = np.zeros(dense.n_out) if dense.bias is None else dense.bias
     with np.errstate(divide="ignore", invalid="ignore"):
         factor = scale / root
-        weight, moved = dense.weight * factor, (bias - mean) * factor + shift
+        along = factor.reshape(-1, *(1,) * (dense.weight.ndim - 1)) if isinstance(dense, Conv) else factor
+        weight, moved = dense.weight * along, (bias - mean) * factor + shift
     exact = np.array_equal(root * root, variance + epsilon) and np.array_equal(factor * root, scale)
     try:
         if not exact:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hls_export.qonnx.quant import DOMAIN, QuantWords, words
+from hls_export.qonnx import own
+from hls_export.qonnx.quant import DOMAIN, QuantWords, sayable, words
 from torchq.errors import ExportError
 from torchq.formats import FixedPoint
 
@@ -67,11 +68,11 @@ class Emitter:
         self._shapes[name] = exact.shape
         return name
 
-    def sizes(self, name: str, values: tuple[int, ...]) -> str:
-        """An int64 constant: a shape."""
+    def sizes(self, name: str, values: npt.ArrayLike) -> str:
+        """An int64 constant: a shape, axes, or places."""
         from onnx import numpy_helper
 
-        self._constants.append(numpy_helper.from_array(np.array(values, dtype=np.int64), name))
+        self._constants.append(numpy_helper.from_array(np.asarray(values, dtype=np.int64), name))
         return name
 
     def node(
@@ -103,7 +104,12 @@ class Emitter:
         output: str | None = None,
         shape: tuple[int, ...] | None = None,
     ) -> str:
-        """A ``Quant`` node to a format that :func:`hls_export.qonnx.quant.sayable` lets through."""
+        """A ``Quant`` node; or, for a format that QONNX cannot state, one of ours (:mod:`.own`)."""
+        if sayable(grid) is not None:
+            parts = zip(("step", "span", "low"), own.fixed_inputs(grid), strict=True)
+            constants = [self.constant(f"{name}.{part}", values) for part, values in parts]
+            kind, made = own.fixed_name(grid), output or name
+            return self.node(kind, [source, *constants], made, name=name, shape=shape, domain=own.DOMAIN)
         word: QuantWords = words(grid)
         inputs = [
             source,
@@ -151,7 +157,11 @@ class Emitter:
             value_info=[value(name, dims) for name, dims in self._shapes.items() if name != output],
         )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, 1)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+        ours = [node.op_type for node in self._nodes if node.domain == own.DOMAIN]
+        if ours:
+            opsets.append(helper.make_opsetid(own.DOMAIN, own.VERSION))
+        made = own.functions(ours, OPSET)
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, functions=made)
         model.producer_name, model.producer_version = "torchq", __version__
         if metadata:
             helper.set_model_props(model, dict(metadata))

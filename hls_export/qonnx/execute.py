@@ -7,16 +7,14 @@ being exact at sums of 24 bits.
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from hls_export.qonnx import operators
+from hls_export.qonnx.evaluator import evaluator_operators
 from hls_export.qonnx.load import load, load_proto
-from hls_export.qonnx.quant import DOMAINS
 from hls_export.samples import checked
 from torchq.errors import ExportError
 
@@ -52,7 +50,7 @@ def execute(path: str | Path, x: npt.ArrayLike, trace: bool = False) -> Array | 
     model = _widened(load_proto(path))
     names = [name for op in file.ops for name in op.outputs if name] if trace else [file.output]
     try:
-        session = ReferenceEvaluator(model, new_ops=list(_operators()))
+        session = ReferenceEvaluator(model, new_ops=list(evaluator_operators()))
         results = session.run(names, {file.input: samples})
     except (ExportError, MemoryError):
         raise
@@ -94,35 +92,3 @@ def _widen(tensor: onnx.TensorProto) -> None:
         tensor.CopyFrom(
             numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float64), tensor.name)
         )
-
-
-@cache
-def _operators() -> tuple[Any, ...]:
-    """Our operators as onnx's evaluator wants them: one class for each name and domain."""
-    from onnx.reference.op_run import OpRun
-
-    def run_quant(self: Any, x: Any, scale: Any, zeropt: Any, bits: Any, **attributes: Any) -> tuple[Any]:
-        def word(name: str, default: Any) -> Any:
-            value = attributes.get(name)
-            return getattr(self, name, default) if value is None else value
-
-        signed, narrow = bool(word("signed", 1)), bool(word("narrow", 0))
-        rounding = word("rounding_mode", "ROUND")
-        rounding = rounding.decode() if isinstance(rounding, bytes) else rounding
-        return (operators.quant(x, scale, zeropt, bits, signed, narrow, rounding),)
-
-    def run_bipolar(self: Any, x: Any, scale: Any) -> tuple[Any]:  # noqa: ARG001
-        return (operators.bipolar(x, scale),)
-
-    def run_batch_norm(
-        self: Any, x: Any, scale: Any, shift: Any, mean: Any, variance: Any, epsilon: Any = None, **_: Any
-    ) -> tuple[Any]:
-        small = getattr(self, "epsilon", 1e-5) if epsilon is None else epsilon
-        return (operators.batch_norm(x, scale, shift, mean, variance, small),)
-
-    runs = {"Quant": run_quant, "IntQuant": run_quant, "BipolarQuant": run_bipolar}
-    quants = [(domain, name, run) for domain in DOMAINS for name, run in runs.items()]
-    return tuple(
-        type(name, (OpRun,), {"op_domain": domain, "_run": run})
-        for domain, name, run in [*quants, ("", "BatchNormalization", run_batch_norm)]
-    )

@@ -7,6 +7,7 @@ instead of by adding 0.5, which rounds just below a tie.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -83,3 +84,107 @@ def round_code(code: Values, mode: str) -> Values:
         case "HALF_DOWN":
             return np.asarray(whole + np.sign(code) * (rest > 0.5))
     raise ExportError(f"QONNX has no rounding mode {mode!r}")
+
+
+def conv(
+    x: Values,
+    weight: Values,
+    bias: Values | None,
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    groups: int,
+) -> Values:
+    """``Conv``: one shifted product a point of the kernel.
+
+    Args:
+        x: ``[n, channels, *sizes]``.
+        weight: ``[n_out, channels / groups, *kernel]``.
+        bias: ``[n_out]`` or None.
+        strides: one an axis.
+        pads: as in ONNX: all before, then all after.
+        dilations: one an axis.
+        groups: groups of channels.
+    """
+    axes, kernel = len(strides), weight.shape[2:]
+    wide = np.pad(x, [(0, 0), (0, 0), *zip(pads[:axes], pads[axes:], strict=True)])
+    reach = [(k - 1) * d for k, d in zip(kernel, dilations, strict=True)]
+    sizes = [(n - r - 1) // s + 1 for n, r, s in zip(wide.shape[2:], reach, strides, strict=True)]
+    per_group, made = weight.shape[1], weight.shape[0] // groups
+    total = np.zeros((len(x), groups, made, *sizes))
+    for point in np.ndindex(*kernel):
+        seen = wide[_shifted(point, dilations, strides, sizes)]
+        split = seen.reshape(len(x), groups, per_group, *sizes)
+        factors = weight[(..., *point)].reshape(groups, made, per_group)
+        total += np.einsum("goc,ngc...->ngo...", factors, split)
+    result = total.reshape(len(x), -1, *sizes)
+    return result if bias is None else result + bias.reshape(-1, *(1,) * axes)
+
+
+def conv_transpose(
+    x: Values,
+    weight: Values,
+    bias: Values | None,
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    output_padding: Sequence[int],
+    groups: int,
+) -> Values:
+    """``ConvTranspose``: every value of the input adds the kernel, times itself, to the output.
+
+    Args:
+        x: ``[n, channels, *sizes]``.
+        weight: ``[channels, n_out / groups, *kernel]``.
+        bias: ``[n_out]`` or None.
+        strides: one an axis.
+        pads: what is cut off, as in ONNX: all before, then all after.
+        dilations: one an axis.
+        output_padding: how many places more there are at the end.
+        groups: groups of channels.
+    """
+    axes, kernel = len(strides), weight.shape[2:]
+    rows = zip(x.shape[2:], strides, kernel, dilations, output_padding, strict=True)
+    sizes = [(n - 1) * s + (k - 1) * d + 1 + more for n, s, k, d, more in rows]
+    made = weight.shape[1]
+    total = np.zeros((len(x), groups, made, *sizes))
+    split = x.reshape(len(x), groups, -1, *x.shape[2:])
+    for point in np.ndindex(*kernel):
+        factors = weight[(..., *point)].reshape(groups, -1, made)
+        there = _shifted(point, dilations, strides, x.shape[2:])
+        total[there] += np.einsum("gco,ngc...->ngo...", factors, split)
+    ends = [n - after for n, after in zip(sizes, pads[axes:], strict=True)]
+    inside: Any = (..., *(slice(before, end) for before, end in zip(pads[:axes], ends, strict=True)))
+    result = np.asarray(total.reshape(len(x), -1, *sizes)[inside])
+    return result if bias is None else np.asarray(result + bias.reshape(-1, *(1,) * axes))
+
+
+def max_pool(
+    x: Values,
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[int],
+    dilations: Sequence[int],
+    sizes: Sequence[int],
+) -> Values:
+    """``MaxPool``: the largest of the values at the points of the window; ``sizes`` of the result."""
+    axes = len(kernel)
+    last = [
+        max((k - 1) * d + (n - 1) * s + 1 - length - before, 0)
+        for k, d, n, s, length, before in zip(
+            kernel, dilations, sizes, strides, x.shape[2:], pads[:axes], strict=True
+        )
+    ]
+    widths = [(0, 0), (0, 0), *zip(pads[:axes], last, strict=True)]
+    wide = np.pad(x, widths, constant_values=-np.inf)
+    seen = [wide[_shifted(p, dilations, strides, sizes)] for p in np.ndindex(*kernel)]
+    return np.asarray(np.max(seen, axis=0))
+
+
+def _shifted(
+    point: Sequence[int], dilations: Sequence[int], strides: Sequence[int], sizes: Sequence[int]
+) -> Any:
+    """Where one point of the kernel falls, at all places of the window."""
+    starts = [p * d for p, d in zip(point, dilations, strict=True)]
+    rows = zip(starts, strides, sizes, strict=True)
+    return (..., *(slice(start, start + (n - 1) * s + 1, s) for start, s, n in rows))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -10,17 +12,22 @@ from torch import nn
 from torchq.formats import FixedPoint
 
 _MOST_CODES = 4096
+_FEW_CODES = 32
 
 
-def plain_rounding(module: nn.Module, grid: FixedPoint, *, relu: bool = False) -> bool:
+def plain_rounding(
+    module: nn.Module, grid: FixedPoint, shape: tuple[int, ...] = (1,), *, relu: bool = False
+) -> bool:
     """Whether ``module(x)`` is ``grid.quantize(x)`` (of ``max(x, 0)`` with ``relu``) wherever it is asked.
 
     It is asked in float64 at the codes of the range and beyond its ends, halfway between them, one ulp beside
-    all of these, and far away. No list of quantizers that are known to be plain has to be kept.
+    all of these, and far away; where formats differ, every element at the points of each of them. No list of
+    quantizers that are known to be plain has to be kept.
 
     Args:
         module: may be changed (its dtype); hand in a copy.
-        grid: a format per tensor.
+        grid: a format that broadcasts against the samples.
+        shape: of one sample.
         relu: whether the module contains a relu.
 
     Example:
@@ -29,15 +36,25 @@ def plain_rounding(module: nn.Module, grid: FixedPoint, *, relu: bool = False) -
         >>> plain_rounding(q, q.format), plain_rounding(q, FixedPoint(4, 1))
         (True, False)
     """
-    x = _points(grid)
+    points = _points(grid) if grid.is_scalar else np.unique(np.concatenate(list(_of_each(grid))))
+    whole = (1,) if grid.is_scalar else shape
+    x = np.array(np.broadcast_to(points.reshape(-1, *(1,) * len(whole)), (len(points), *whole)))
     with torch.no_grad():
-        got = module.to(torch.float64).eval()(torch.from_numpy(x.reshape(-1, 1))).numpy().reshape(-1)
+        got = module.to(torch.float64).eval()(torch.from_numpy(x)).numpy()
     return bool(np.array_equal(got, grid.quantize(np.maximum(x, 0) if relu else x)))
 
 
-def _points(grid: FixedPoint) -> npt.NDArray[np.float64]:
+def _of_each(grid: FixedPoint) -> Iterator[npt.NDArray[np.float64]]:
+    """The points of each different format; few of each, for every element is asked at all of them."""
+    fields = np.broadcast_arrays(grid.width, grid.integer, grid.signed)
+    for width, integer, signed in sorted(set(zip(*(f.ravel().tolist() for f in fields), strict=True))):
+        one = FixedPoint(width, integer, bool(signed), grid.rounding, grid.overflow)
+        yield _points(one, _FEW_CODES)
+
+
+def _points(grid: FixedPoint, most: int = _MOST_CODES) -> npt.NDArray[np.float64]:
     low, high = int(grid.code_min) - 3, int(grid.code_max) + 3
-    codes = np.unique(np.linspace(low, high, min(high - low + 1, _MOST_CODES)).round())
+    codes = np.unique(np.linspace(low, high, min(high - low + 1, most)).round())
     codes = np.unique(
         np.concatenate([codes, np.arange(-3.0, 4.0), low + np.arange(6.0), high - np.arange(6.0)])
     )

@@ -188,9 +188,9 @@ def test_every_unsupported_node_is_named_at_once(path):
     y = file.op("Softmax", file.op("Sigmoid", _perceptron(file), name="act"), name="last")
     y = file.op("Quant", y, name="elsewhere", domain="my.domain")
     file.save(path, y)
-    assert _refused(path) == (
-        "m.onnx: 3 nodes cannot be lowered: act (Sigmoid), last (Softmax), elsewhere (Quant); these can: "
-        "Add, BatchNormalization, Dropout, Flatten, Gemm, Identity, IntQuant, MatMul, Quant, Relu, Reshape"
+    assert _refused(path).startswith(
+        "m.onnx: 3 nodes cannot be lowered: act (Sigmoid), last (Softmax), elsewhere (Quant); "
+        "these can: Add, "
     )
 
 
@@ -325,15 +325,14 @@ def test_a_product_of_two_activations(path):
     file = Foreign(("n", 3))
     x = file.quant("x")
     file.save(path, file.op("MatMul", x, x, name="dot"))
-    message = "dot (MatMul) takes its weight from 't4', which is no constant; freeze it before the export"
-    assert _refused(path) == message
+    assert _refused(path) == "dot (MatMul) multiplies samples of shapes (3,) and (3,)"
 
 
 def test_a_product_with_the_constant_first(path):
     file = Foreign()
     w = file.quant(file.constant(weights(0, (3, 4))))
     file.save(path, file.op("MatMul", w, file.quant("x"), name="fc1"))
-    assert "which is no constant" in _refused(path)
+    assert "where it should read an activation" in _refused(path)
 
 
 def test_a_weight_of_the_wrong_size(path):
@@ -341,27 +340,22 @@ def test_a_weight_of_the_wrong_size(path):
     file.save(path, _perceptron(file, w=file.quant(file.constant(weights(0, (5, 3))))))
     assert _refused(path) == (
         "fc1 (MatMul) multiplies samples of shape (4,) with a weight of shape (5, 3); "
-        "flat samples and a weight [inputs, outputs] are needed"
+        "samples [..., inputs] and a weight [inputs, outputs] are needed"
     )
 
 
 def test_a_bias_of_the_wrong_size(path):
     file = Foreign()
     file.save(path, file.op("Add", _perceptron(file), file.quant(file.constant(weights(1, (2,)))), name="b"))
-    assert _refused(path) == "b (Add) adds a bias of shape (2,) to 3 outputs"
+    assert _refused(path) == "b (Add) has addends of shape (2,) for samples of shape (3,)"
 
 
-def test_a_sum_of_two_activations(path):
-    file = Foreign()
+def test_a_sum_of_two_activations_that_do_not_fit(path):
+    file = Foreign(("n", 2, 3))
     x = file.quant("x")
-    file.save(path, file.op("Add", x, x, name="sum"))
-    assert _refused(path) == "sum (Add) adds two activations; only straight networks can be lowered yet"
-
-
-def test_a_constant_added_to_something_else(path):
-    file = Foreign()
-    file.save(path, file.op("Add", file.quant("x", name="in"), file.constant(0.5), name="shift"))
-    assert _refused(path) == "shift (Add) adds a constant to in, which is no matrix product of its own"
+    y = file.op("Reshape", x, file.constant([-1, 3, 2], np.int64))
+    file.save(path, file.op("Add", x, y, name="sum"))
+    assert _refused(path) == "sum (Add) reads samples of shapes (2, 3) and (3, 2)"
 
 
 def test_gemm_with_factors(path):

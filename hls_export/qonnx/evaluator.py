@@ -1,0 +1,108 @@
+"""Our operators as onnx's reference evaluator wants them: one class for each name and domain.
+
+QONNX's own are unknown there; ``BatchNormalization`` uses the batch's statistics for opsets 9 to 13, and
+convolutions and pools take minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from hls_export.qonnx import operators
+from hls_export.qonnx.quant import DOMAINS
+
+
+@cache
+def evaluator_operators() -> tuple[Any, ...]:
+    """The classes to hand to ``onnx.reference.ReferenceEvaluator(new_ops=...)``."""
+    from onnx.reference.op_run import OpRun
+
+    quants = [(domain, name, run) for domain in DOMAINS for name, run in _QUANTS.items()]
+    standard = [("", name, run) for name, run in _STANDARD.items()]
+    return tuple(
+        type(name, (OpRun,), {"op_domain": domain, "_run": run}) for domain, name, run in [*quants, *standard]
+    )
+
+
+def _word(op: Any, attributes: dict[str, Any], name: str, default: Any) -> Any:
+    """An attribute as the evaluator hands it over: by name, on the object, or not at all."""
+    value = attributes.get(name)
+    value = getattr(op, name, None) if value is None else value
+    value = default if value is None else value
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _quant(self: Any, x: Any, scale: Any, zeropt: Any, bits: Any, **attributes: Any) -> tuple[Any]:
+    signed, narrow = (bool(_word(self, attributes, *w)) for w in (("signed", 1), ("narrow", 0)))
+    rounding = _word(self, attributes, "rounding_mode", "ROUND")
+    return (operators.quant(x, scale, zeropt, bits, signed, narrow, rounding),)
+
+
+def _bipolar(self: Any, x: Any, scale: Any) -> tuple[Any]:  # noqa: ARG001
+    return (operators.bipolar(x, scale),)
+
+
+def _batch_norm(
+    self: Any, x: Any, scale: Any, shift: Any, mean: Any, variance: Any, **attributes: Any
+) -> tuple[Any]:
+    small = _word(self, attributes, "epsilon", 1e-5)
+    return (operators.batch_norm(x, scale, shift, mean, variance, small),)
+
+
+def _conv(self: Any, x: Any, weight: Any, bias: Any = None, **attributes: Any) -> tuple[Any]:
+    strides, dilations, pads = _geometry(self, attributes, x, weight.shape[2:])
+    groups = int(_word(self, attributes, "group", 1))
+    return (operators.conv(x, weight, bias, strides, pads, dilations, groups),)
+
+
+def _conv_transpose(self: Any, x: Any, weight: Any, bias: Any = None, **attributes: Any) -> tuple[Any]:
+    axes = weight.ndim - 2
+    strides, dilations, pads = _geometry(self, attributes, x, weight.shape[2:])
+    more = _word(self, attributes, "output_padding", None) or [0] * axes
+    groups = int(_word(self, attributes, "group", 1))
+    return (operators.conv_transpose(x, weight, bias, strides, pads, dilations, more, groups),)
+
+
+def _max_pool(self: Any, x: Any, **attributes: Any) -> tuple[Any]:
+    kernel = _word(self, attributes, "kernel_shape", None)
+    strides, dilations, pads = _geometry(self, attributes, x, kernel)
+    up = bool(_word(self, attributes, "ceil_mode", 0))
+    axes = len(kernel)
+    sizes = []
+    for i, (k, d, s) in enumerate(zip(kernel, dilations, strides, strict=True)):
+        free = x.shape[2 + i] + pads[i] + pads[axes + i] - (k - 1) * d - 1
+        count = -(-free // s) + 1 if up else free // s + 1
+        last_starts_beside = up and (count - 1) * s >= x.shape[2 + i] + pads[i]
+        sizes.append(count - last_starts_beside)
+    return (operators.max_pool(x, kernel, strides, pads, dilations, sizes),)
+
+
+def _geometry(op: Any, attributes: dict[str, Any], x: Any, kernel: Any) -> tuple[Any, Any, Any]:
+    axes = len(kernel)
+    strides = _word(op, attributes, "strides", None) or [1] * axes
+    dilations = _word(op, attributes, "dilations", None) or [1] * axes
+    pads = _word(op, attributes, "pads", None) or [0] * 2 * axes
+    auto = str(_word(op, attributes, "auto_pad", "NOTSET") or "NOTSET")
+    if auto.startswith("SAME"):
+        rows = zip(x.shape[2:], kernel, strides, dilations, strict=True)
+        totals = [max((int(np.ceil(n / s)) - 1) * s + (k - 1) * d + 1 - n, 0) for n, k, s, d in rows]
+        small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
+        pads = small + large if auto == "SAME_UPPER" else large + small
+    return strides, dilations, [0] * 2 * axes if auto == "VALID" else pads
+
+
+_QUANTS: dict[str, Callable[..., tuple[Any]]] = {
+    "Quant": _quant,
+    "IntQuant": _quant,
+    "BipolarQuant": _bipolar,
+}
+_STANDARD: dict[str, Callable[..., tuple[Any]]] = {
+    "BatchNormalization": _batch_norm,
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
+    "MaxPool": _max_pool,
+}

@@ -1,0 +1,83 @@
+"""Operators that make no new values: reshape, transpose, pick, pad, join."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hls_export.hardware import Concat, Reshape, Select, Transpose
+from hls_export.qonnx.load import Op
+from hls_export.qonnx.reader import Reader, made_of, reads, sample_axis
+from torchq.errors import ExportError
+
+Places = npt.NDArray[np.int64]
+
+
+@reads("Flatten")
+def _flatten(reader: Reader, op: Op) -> None:
+    source = reader.source(op)
+    if op.attributes.get("axis", 1) != 1:
+        raise ExportError(f"{op} keeps axes beside the batch; flatten from axis 1")
+    reader.add(made_of(Reshape, op, source, shape=(math.prod(source.shape),)), op.outputs[0])
+
+
+@reads("Reshape")
+def _reshape(reader: Reader, op: Op) -> None:
+    source = reader.source(op)
+    wanted = [int(n) for n in reader.constant(op, 1, "shape").values.ravel()]
+    rest = [source.shape[i] if n == 0 and i < len(source.shape) else n for i, n in enumerate(wanted[1:])]
+    known = math.prod(n for n in rest if n > 0)
+    size = math.prod(source.shape)
+    if rest.count(-1) == 1 and known and size % known == 0:
+        rest = [size // known if n == -1 else n for n in rest]
+    if not wanted or wanted[0] not in (-1, 0, 1) or math.prod(rest) != size or -1 in rest:
+        raise ExportError(f"{op} reshapes {source.shape} to {wanted}, which mixes samples or does not fit")
+    reader.add(made_of(Reshape, op, source, shape=tuple(rest)), op.outputs[0])
+
+
+@reads("Transpose")
+def _transpose(reader: Reader, op: Op) -> None:
+    source = reader.source(op)
+    order = [int(axis) for axis in op.attributes.get("perm", range(len(source.shape), -1, -1))]
+    if sorted(order) != list(range(len(source.shape) + 1)):
+        raise ExportError(f"{op} orders axes {order} of samples of shape {source.shape}")
+    if order[0] != 0:
+        raise ExportError(f"{op} moves the batch axis, and every sample is computed by itself")
+    axes = tuple(axis - 1 for axis in order[1:])
+    shape = tuple(source.shape[axis] for axis in axes)
+    reader.add(made_of(Transpose, op, source, shape=shape, axes=axes), op.outputs[0])
+
+
+@reads("Concat")
+def _concat(reader: Reader, op: Op) -> None:
+    sources = [reader.source(op, place) for place in range(len(op.inputs))]
+    shapes = [source.shape for source in sources]
+    axis = sample_axis(op, int(op.attributes.get("axis", 1)), shapes[0])
+    if len({(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}) != 1:
+        raise ExportError(f"{op} joins samples of shapes {' and '.join(map(str, shapes))}")
+    shape = (*shapes[0][:axis], sum(s[axis] for s in shapes), *shapes[0][axis + 1 :])
+    reader.add(made_of(Concat, op, *sources, shape=shape, axis=axis), op.outputs[0])
+
+
+@reads("Gather")
+def _gather(reader: Reader, op: Op) -> None:
+    source = reader.source(op)
+    places = reader.constant(op, 1, "indices").values
+    axis = sample_axis(op, int(op.attributes.get("axis", 0)), source.shape)
+    length = source.shape[axis]
+    if np.any(places < -length) or np.any(places >= length) or np.any(places != np.rint(places)):
+        raise ExportError(f"{op} picks places beside axis {axis + 1} of samples of shape {source.shape}")
+    picked = places.astype(np.int64)
+    _select(reader, op, lambda numbers: np.take(numbers, picked, axis=axis))
+
+
+def _select(reader: Reader, op: Op, move: Callable[[Places], Any]) -> None:
+    """A node that picks what ``move`` leaves of the numbers of all places; -1 for zeros."""
+    source = reader.source(op)
+    numbers = np.arange(math.prod(source.shape), dtype=np.int64).reshape(source.shape)
+    indices = np.asarray(move(numbers), dtype=np.int64)
+    reader.add(made_of(Select, op, source, shape=indices.shape, indices=indices), op.outputs[0])

@@ -1,0 +1,295 @@
+"""Operators with weights: matrix products, convolutions, scales and shifts, batch norms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hls_export.hardware import (
+    Add,
+    Conv,
+    Dense,
+    Identity,
+    Matmul,
+    Mul,
+    Node,
+    ScaleShift,
+    Sub,
+    SumPool,
+    Weighted,
+    placed,
+)
+from hls_export.qonnx.batch_norm import fold_batch_norm
+from hls_export.qonnx.constants import Constant
+from hls_export.qonnx.load import Op
+from hls_export.qonnx.reader import Reader, made_of, reads
+from hls_export.qonnx.shapes import against, formats_like
+from torchq.errors import ExportError
+from torchq.formats import FixedPoint
+
+# ---------------------------------------------------------------------- matrix products
+
+
+@reads("MatMul")
+def _matmul(reader: Reader, op: Op) -> None:
+    if reader.is_constant(op, 1):
+        _dense(reader, op, reader.constant(op, 1, "weight"), None)
+        return
+    a, b = reader.source(op, 0), reader.source(op, 1)
+    if len(a.shape) < 2 or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2:][0]:
+        raise ExportError(f"{op} multiplies samples of shapes {a.shape} and {b.shape}")
+    shape = (*a.shape[:-1], b.shape[-1])
+    reader.add(made_of(Matmul, op, a, b, shape=shape), op.outputs[0])
+
+
+@reads("Gemm")
+def _gemm(reader: Reader, op: Op) -> None:
+    alpha, beta = op.attributes.get("alpha", 1.0), op.attributes.get("beta", 1.0)
+    if alpha != 1 or beta != 1 or op.attributes.get("transA", 0):
+        raise ExportError(
+            f"{op} has alpha {alpha:g}, beta {beta:g} and transA {op.attributes.get('transA', 0)}",
+            hint="1, 1 and 0 are needed",
+        )
+    weight = reader.constant(op, 1, "weight")
+    if op.attributes.get("transB", 0):
+        weight = _transposed(weight)
+    _dense(reader, op, weight, reader.constant(op, 2, "bias") if reader.has(op, 2) else None)
+
+
+def _dense(reader: Reader, op: Op, weight: Constant, bias: Constant | None) -> None:
+    source = reader.source(op)
+    values = np.asarray(weight.values, dtype=np.float64)
+    if values.ndim != 2 or not source.shape or source.shape[-1] != values.shape[0]:
+        raise ExportError(
+            f"{op} multiplies samples of shape {source.shape} with a weight of shape {values.shape}",
+            hint="samples [..., inputs] and a weight [inputs, outputs] are needed",
+        )
+    grid = weight.stands_on(f"the weight of {op}")
+    shape = (*source.shape[:-1], values.shape[1])
+    made = made_of(Dense, op, source, shape=shape, weight=values, weight_format=grid)
+    reader.add(made if bias is None else _with_bias(op, made, bias), op.outputs[0])
+
+
+def _with_bias(op: Op, made: Dense | Conv, bias: Constant) -> Dense | Conv:
+    """A product with its bias, one number an output."""
+    values = np.asarray(bias.values, dtype=np.float64)
+    if values.size not in (1, made.n_out):
+        raise ExportError(f"{op} adds a bias of shape {values.shape} to {made.n_out} outputs")
+    grid = formats_like(bias.stands_on(f"the bias of {op}"), values.shape, (values.size,))
+    return replace(made, bias=np.broadcast_to(values.reshape(-1), (made.n_out,)), bias_format=grid)
+
+
+def _transposed(constant: Constant) -> Constant:
+    grid = constant.grid
+    if grid is not None and not grid.is_scalar:
+        fields = (grid.width, grid.integer, grid.signed)
+        width, integer, signed = (np.broadcast_to(f, constant.values.shape).T for f in fields)
+        grid = replace(grid, width=width, integer=integer, signed=signed)
+    return Constant(constant.values.T, grid)
+
+
+# ---------------------------------------------------------------------- convolutions
+
+
+@reads("Conv")
+def _conv(reader: Reader, op: Op) -> None:
+    source, weight = reader.source(op), reader.constant(op, 1, "weight")
+    values = np.asarray(weight.values, dtype=np.float64)
+    groups = int(op.attributes.get("group", 1))
+    channels = source.shape[0] if source.shape else 0
+    fits = values.ndim == len(source.shape) + 1 and values.shape[1] * groups == channels
+    if values.ndim not in (3, 4) or not fits or values.shape[0] % groups:
+        raise ExportError(
+            f"{op} convolves samples of shape {source.shape} with a weight of shape {values.shape} "
+            f"in {groups} groups"
+        )
+    kernel = values.shape[2:]
+    strides, pads, dilations = geometry(op, source.shape, kernel)
+    rows = zip(source.shape[1:], kernel, strides, pads, dilations, strict=True)
+    sizes = tuple(placed(*row) for row in rows)
+    if 0 in sizes:
+        raise ExportError(f"{op} has a kernel larger than samples of shape {source.shape}")
+    moves: dict[str, Any] = {"strides": strides, "pads": pads, "dilations": dilations}
+    alone = groups == channels == values.shape[0]
+    if alone and np.all(values == 1) and not reader.has(op, 2):
+        shape = (channels, *sizes)
+        reader.add(made_of(SumPool, op, source, shape=shape, kernel=kernel, **moves), op.outputs[0])
+        return
+    grid = weight.stands_on(f"the weight of {op}")
+    made = made_of(
+        Conv,
+        op,
+        source,
+        shape=(values.shape[0], *sizes),
+        weight=values,
+        weight_format=grid,
+        groups=groups,
+        **moves,
+    )
+    if reader.has(op, 2):
+        made = _with_bias(op, made, reader.constant(op, 2, "bias"))
+    reader.add(made, op.outputs[0])
+
+
+def geometry(
+    op: Op, shape: tuple[int, ...], kernel: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...], tuple[int, ...]]:
+    """Strides, pads and dilations of an operator with a window over samples of this shape."""
+    axes = len(kernel)
+    strides = tuple(int(n) for n in op.attributes.get("strides", (1,) * axes))
+    dilations = tuple(int(n) for n in op.attributes.get("dilations", (1,) * axes))
+    flat = tuple(int(n) for n in op.attributes.get("pads", (0,) * 2 * axes))
+    stated = tuple(int(n) for n in op.attributes.get("kernel_shape", kernel))
+    lengths = {len(strides), len(dilations), len(stated), len(flat) // 2}
+    if lengths != {axes} or min((*strides, *dilations, *kernel)) < 1 or min(flat) < 0 or stated != kernel:
+        raise ExportError(f"{op} has kernel {stated}, strides {strides}, dilations {dilations}, pads {flat}")
+    pads = tuple(zip(flat[:axes], flat[axes:], strict=True))
+    auto = str(op.attributes.get("auto_pad", "NOTSET"))
+    if auto == "VALID":
+        pads = ((0, 0),) * axes
+    elif auto.startswith("SAME"):
+        pads = tuple(
+            _same(n, (k - 1) * d + 1, s, late=auto == "SAME_UPPER")
+            for n, k, s, d in zip(shape[1:], kernel, strides, dilations, strict=True)
+        )
+    return strides, pads, dilations
+
+
+def _same(length: int, reach: int, stride: int, *, late: bool) -> tuple[int, int]:
+    """Pads with which a window has as many places as strides fit into the sample."""
+    total = max((-(-length // stride) - 1) * stride + reach - length, 0)
+    half = total // 2
+    return (half, total - half) if late else (total - half, half)
+
+
+# ---------------------------------------------------------------------- sums and products of two
+
+
+@reads("Add")
+def _add(reader: Reader, op: Op) -> None:
+    if not any(reader.is_constant(op, place) for place in (0, 1)):
+        _merge(reader, op, Add)
+        return
+    place = 0 if reader.is_constant(op, 1) else 1
+    source, addend = reader.source(op, place), reader.constant(op, 1 - place, "bias")
+    values = against(op, "addends", addend.values, source.shape)
+    plain = isinstance(source, Weighted) and source.bias is None
+    if plain and reader.alone(source) and _one_an_output(source, values):
+        assert isinstance(source, Dense | Conv)  # noqa: S101 - told to the type checker
+        reader.grow(op, source, _with_bias(op, source, addend))
+        return
+    grid = formats_like(addend.stands_on(f"the addend of {op}"), addend.values.shape, values.shape)
+    free = isinstance(source, ScaleShift) and source.shift is None and reader.alone(source)
+    if free and np.broadcast_shapes(values.shape, source.shape) == source.shape:
+        reader.grow(op, source, replace(source, shift=values, shift_format=grid))  # type: ignore[call-arg]
+        return
+    _scale_shift(reader, op, source, np.ones(1), FixedPoint(1, 1, signed=False), values, grid)
+
+
+def _one_an_output(source: Node, values: Any) -> bool:
+    """Whether an addend is a bias: the same at all positions, one number an output."""
+    if values.size == 1:
+        return True
+    wide = values.reshape((1,) * (len(source.shape) - values.ndim) + values.shape)
+    axis = 0 if isinstance(source, Conv) else len(source.shape) - 1
+    return all(length == 1 for i, length in enumerate(wide.shape) if i != axis)
+
+
+@reads("Sub")
+def _sub(reader: Reader, op: Op) -> None:
+    if not any(reader.is_constant(op, place) for place in (0, 1)):
+        _merge(reader, op, Sub)
+        return
+    place = 0 if reader.is_constant(op, 1) else 1
+    source, other = reader.source(op, place), reader.constant(op, 1 - place, "operand")
+    sign = 1.0 if place == 0 else -1.0
+    values = against(op, "operands", other.values * -sign, source.shape)
+    shift = Constant(values).stands_on(f"the operand of {op}")
+    _scale_shift(reader, op, source, np.array([sign]), FixedPoint(2, 2), values, shift)
+
+
+@reads("Mul")
+def _mul(reader: Reader, op: Op) -> None:
+    if not any(reader.is_constant(op, place) for place in (0, 1)):
+        _merge(reader, op, Mul)
+        return
+    place = 0 if reader.is_constant(op, 1) else 1
+    source, factor = reader.source(op, place), reader.constant(op, 1 - place, "factor")
+    values = against(op, "factors", factor.values, source.shape)
+    grid = formats_like(factor.stands_on(f"the factor of {op}"), factor.values.shape, values.shape)
+    _scale_shift(reader, op, source, values, grid)
+
+
+@reads("Div")
+def _div(reader: Reader, op: Op) -> None:
+    source, divisor = reader.source(op), reader.constant(op, 1, "divisor")
+    values = against(op, "divisors", divisor.values, source.shape)
+    mantissa, _ = np.frexp(np.abs(values))
+    if np.any(mantissa != 0.5):
+        raise ExportError(
+            f"{op} divides by {values.flat[int(np.argmax(mantissa != 0.5))]:g}, which is no power of two",
+            hint="multiply with a quantized constant",
+        )
+    factor = 1.0 / values
+    _scale_shift(reader, op, source, factor, Constant(factor).stands_on(f"the divisor of {op}"))
+
+
+def _scale_shift(
+    reader: Reader,
+    op: Op,
+    source: Node,
+    scale: Any,
+    scale_format: FixedPoint,
+    shift: Any = None,
+    shift_format: FixedPoint | None = None,
+) -> None:
+    shapes = [np.shape(v) for v in (scale, shift) if v is not None]
+    made = made_of(
+        ScaleShift,
+        op,
+        source,
+        shape=np.broadcast_shapes(source.shape, *shapes),
+        scale=scale,
+        scale_format=scale_format,
+        shift=shift,
+        shift_format=shift_format,
+    )
+    reader.add(made, op.outputs[0])
+
+
+@reads("Sum")
+def _sum(reader: Reader, op: Op) -> None:
+    if len(op.inputs) == 1:
+        reader.add(made_of(Identity, op, reader.source(op)), op.outputs[0])
+    else:
+        _merge(reader, op, Add)
+
+
+def _merge(reader: Reader, op: Op, cls: type[Node]) -> None:
+    sources = [reader.source(op, place) for place in range(len(op.inputs))]
+    shapes = [source.shape for source in sources]
+    try:
+        shape = np.broadcast_shapes(*shapes)
+    except ValueError:
+        shape = ()
+    if len({len(s) for s in shapes}) != 1 or not shape:
+        raise ExportError(f"{op} reads samples of shapes {' and '.join(map(str, shapes))}")
+    reader.add(made_of(cls, op, *sources, shape=shape), op.outputs[0])
+
+
+# ---------------------------------------------------------------------- batch norm
+
+
+@reads("BatchNormalization")
+def _batch_norm(reader: Reader, op: Op) -> None:
+    source = reader.source(op)
+    if not isinstance(source, Dense | Conv) or not reader.alone(source):
+        raise ExportError(f"{op} stands behind {source.name}, and can be folded into a matrix product only")
+    if op.attributes.get("training_mode", 0):
+        raise ExportError(f"{op} is in training mode", hint="export the model in evaluation mode")
+    names = ("scale", "bias", "mean", "variance")
+    statistics = [reader.constant(op, i + 1, name).values for i, name in enumerate(names)]
+    epsilon = float(op.attributes.get("epsilon", 1e-5))
+    reader.grow(op, source, fold_batch_norm(str(op), source, *statistics, epsilon=epsilon))

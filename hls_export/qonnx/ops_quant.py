@@ -1,0 +1,115 @@
+"""Operators that round, look up, or bend: ``Quant``, ours, ``Relu`` and its kin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hls_export.hardware import Identity, LeakyRelu, Quantize, Relu, Table
+from hls_export.qonnx import own
+from hls_export.qonnx.load import Op
+from hls_export.qonnx.quant import DOMAINS, fixed_point, read_words
+from hls_export.qonnx.reader import Reader, made_of, reads
+from hls_export.qonnx.shapes import against
+from torchq.errors import ExportError
+from torchq.formats import FixedPoint, Overflow, Rounding
+
+QUANTS = ("Quant", "IntQuant")
+
+
+@reads(*QUANTS, domains=DOMAINS)
+def _quant(reader: Reader, op: Op) -> None:
+    source = reader.source(op)
+    scale = reader.constant(op, 1, "scale").values
+    zeropt = reader.constant(op, 2, "zero-point").values
+    bits = reader.constant(op, 3, "bit width").values
+    if np.any(zeropt != 0):
+        raise ExportError(
+            f"{op} has zero-point {float(np.asarray(zeropt).flat[0]):g}, and fixed-point numbers have none",
+            hint="quantize symmetrically",
+        )
+    word = read_words(str(op), bits, dict(op.attributes))
+    grid = fixed_point(str(op), word, _without_batch(op, scale, source.shape))
+    reader.add(made_of(Quantize, op, source, format=grid), op.outputs[0])
+
+
+def _without_batch(op: Op, scale: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """A scale for one sample: a scalar where all are equal, else without the batch axis."""
+    if scale.size == 1:
+        return np.asarray(scale).reshape(())
+    return against(op, "scales", scale, shape)
+
+
+_FIXED = [
+    own.fixed_name(FixedPoint(4, 2, rounding=rounding, overflow=overflow))
+    for rounding in Rounding
+    for overflow in Overflow
+]
+
+
+@reads(*_FIXED, domains=(own.DOMAIN,))
+def _fixed(reader: Reader, op: Op) -> None:
+    source = reader.source(op)
+    names = ("step", "span", "low")
+    parts = [
+        _without_batch(op, reader.constant(op, i + 1, name).values, source.shape)
+        for i, name in enumerate(names)
+    ]
+    grid = own.read_fixed(op.kind, *parts)
+    if grid is None:
+        raise ExportError(f"{op} has a step, span and low that are no fixed-point format")
+    reader.add(made_of(Quantize, op, source, format=grid), op.outputs[0])
+
+
+@reads(own.TABLE, domains=(own.DOMAIN,))
+def _table(reader: Reader, op: Op) -> None:
+    source = reader.source(op)
+    values = np.asarray(reader.constant(op, 1, "values").values, dtype=np.float64)
+    step = np.asarray(reader.constant(op, 2, "step").values, dtype=np.float64)
+    width = values.size.bit_length() - 1
+    mantissa, exponent = np.frexp(step)
+    if values.shape != (1 << width,) or step.size != 1 or float(mantissa.flat[0]) != 0.5:
+        raise ExportError(f"{op} has {values.size} values in steps of {step.ravel().tolist()}")
+    if not np.isfinite(values).all():
+        raise ExportError(f"{op} has values that are not finite")
+    integer = width + int(exponent.flat[0]) - 1
+    address = FixedPoint(width, integer, bool(op.attributes.get("signed", 1)))
+    reader.add(made_of(Table, op, source, address=address, values=values), op.outputs[0])
+
+
+@reads("Relu")
+def _relu(reader: Reader, op: Op) -> None:
+    reader.add(made_of(Relu, op, reader.source(op)), op.outputs[0])
+
+
+@reads("LeakyRelu")
+def _leaky_relu(reader: Reader, op: Op) -> None:
+    source = reader.source(op)
+    slope = np.array([float(op.attributes.get("alpha", 0.01))])
+    _add_leaky(reader, op, slope, _grid_of(op, "slope", slope), source)
+
+
+@reads("PRelu")
+def _prelu(reader: Reader, op: Op) -> None:
+    source = reader.source(op)
+    constant = reader.constant(op, 1, "slope")
+    slope = against(op, "slopes", constant.values, source.shape)
+    _add_leaky(reader, op, slope, constant.stands_on(f"the slope of {op}"), source)
+
+
+def _add_leaky(reader: Reader, op: Op, slope: npt.NDArray[Any], grid: FixedPoint, source: Any) -> None:
+    made = made_of(LeakyRelu, op, source, slope=slope, slope_format=grid)
+    reader.add(made, op.outputs[0])
+
+
+def _grid_of(op: Op, what: str, values: npt.NDArray[Any]) -> FixedPoint:
+    from hls_export.qonnx.constants import Constant
+
+    return Constant(values).stands_on(f"the {what} of {op}")
+
+
+@reads("Identity", "Dropout")
+def _identity(reader: Reader, op: Op) -> None:
+    reader.add(made_of(Identity, op, reader.source(op)), op.outputs[0])
