@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 
 from hls_export.qonnx.load import Op
 from hls_export.qonnx.pricing.constants import Constant, clip_ends
+from hls_export.qonnx.pricing.own import TABLE
 from hls_export.qonnx.pricing.stated import Stated
+from hls_export.qonnx.pricing.steps import softmax
 from hls_export.qonnx.pricing.walk import Walk
 from torchq.errors import ExportError
 from torchq.nn import LAYERS
 from torchq.nn.passive import without_sign
-from torchq.nn.pool_max import pooled
+from torchq.nn.pool_max import comparisons, pooled
 from torchq.nn.table import MOST_BITS
-from torchq.nn.types import fixed
-from torchq.workload import TableSpec, Workload
+from torchq.nn.types import fixed, summed_products
+from torchq.workload import Operation, TableSpec, Workload
 
 TABLES = (
     *("Abs", "Celu", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Log", "Mish"),
@@ -29,10 +32,17 @@ TABLES = (
 
 
 def _quantize(walk: Walk, op: Op) -> None:
+    if softmax(walk, op):
+        return
     source = walk.flow(op)
     behind = walk.quantizer(op, source.spec.format)
     if behind is None:
         raise ExportError(f"{op} makes codes that no DequantizeLinear alone reads")
+    reader = walk.only_reader(behind.tensor)
+    if reader is not None and reader.kind == TABLE and op.name == f"{reader.name}.input":
+        walk.put(behind.tensor, op.name, behind.grid.format, quantized=True)
+        walk.addressed[behind.tensor] = source
+        return
     name = walk.name(op)
     walk.settle(behind)
     made = walk.put(behind.tensor, name, behind.grid.format, quantized=True)
@@ -97,10 +107,13 @@ def _softmax(walk: Walk, op: Op) -> None:
 
 
 def _max_pool(walk: Walk, op: Op) -> None:
-    source = walk.flow(op)
+    source, size = walk.flow(op), walk.sizes[op.outputs[0]].shape
+    kernel = op.attributes.get("kernel_shape")
+    window = tuple(kernel) if kernel else (math.prod(source.spec.shape) // max(math.prod(size), 1),)
     name = walk.name(op)
     made = walk.put(op.outputs[0], name, pooled(source.spec.format), quantized=source.quantized)
-    walk.works.append(Workload(name, "max_pool", (source.spec,), made))
+    work = comparisons(SimpleNamespace(kernel_size=window), source.spec, made)
+    walk.works.append(Workload(name, "max_pool", (source.spec,), made, operations=work))
 
 
 def _average_pool(walk: Walk, op: Op) -> None:
@@ -123,10 +136,15 @@ def _averaged(walk: Walk, op: Op, area: int) -> None:
     walk.add(op, cast("Any", pool(area)), [source], op.outputs[0])
 
 
-def _reduce_max(walk: Walk, op: Op) -> None:
-    if not np.size(walk.sizes[op.outputs[0]].shape):
-        raise ExportError(f"{op} leaves no axis beside the batch")
-    _max_pool(walk, op)
+def _reduce_sum(walk: Walk, op: Op) -> None:
+    """The exact sum over whole axes."""
+    source = walk.on_grid(op)
+    name, size = walk.name(op), walk.sizes[op.outputs[0]].shape
+    terms = math.prod(source.spec.shape) // max(math.prod(size), 1)
+    total = summed_products(fixed(source.spec.format), terms)
+    made = walk.put(op.outputs[0], name, total)
+    sums = Operation("add", made.count * (terms - 1), (total, source.spec.format), total)
+    walk.works.append(Workload(name, "add", (source.spec,), made, accumulator=total, operations=(sums,)))
 
 
 ACTIVATIONS: Mapping[str, Callable[[Walk, Op], None]] = {
@@ -141,8 +159,9 @@ ACTIVATIONS: Mapping[str, Callable[[Walk, Op], None]] = {
     "MaxPool": _max_pool,
     "Quant": _quantize,
     "QuantizeLinear": _quantize,
-    "ReduceMax": _reduce_max,
+    "ReduceMax": _max_pool,
     "ReduceMean": _over_axes,
+    "ReduceSum": _reduce_sum,
     "Relu": _relu,
     "Softmax": _softmax,
     "Trunc": _quantize,

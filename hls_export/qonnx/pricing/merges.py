@@ -41,6 +41,15 @@ def _add(walk: Walk, op: Op) -> None:
         shifted_by(walk, op, *pair)
 
 
+def _sum(walk: Walk, op: Op) -> None:
+    """Any number of activations."""
+    if len(op.inputs) == 1:
+        _same(walk, op, walk.flow(op))
+        return
+    sources = [walk.on_grid(op, place) for place in range(len(op.inputs))]
+    walk.add(op, _layer("QAdd"), sources, op.outputs[0])
+
+
 def _sub(walk: Walk, op: Op) -> None:
     pair = _two(walk, op)
     if pair is not None:
@@ -114,5 +123,5 @@ MERGES: Mapping[str, Callable[[Walk, Op], None]] = {
     "Div": _div,
     "Mul": _mul,
     "Sub": _sub,
-    "Sum": _add,
+    "Sum": _sum,
 }

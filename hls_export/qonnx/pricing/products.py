@@ -1,4 +1,4 @@
-"""Matrix products and convolutions: with a constant weight, or of two activations."""
+"""Matrix products: with a constant weight, or of two activations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def with_parameters(layer: QLayer, weight: Constant, bias: Constant | None) -> Q
     return layer
 
 
-def bias_behind(walk: Walk, layer: str, tensor: str, count: int) -> tuple[Constant | None, str]:
+def bias_behind(
+    walk: Walk, layer: str, tensor: str, count: int, *, one_for_all: bool = False
+) -> tuple[Constant | None, str]:
     """The bias that the only reader of a sum adds, and the tensor behind it.
 
     Args:
@@ -42,6 +44,7 @@ def bias_behind(walk: Walk, layer: str, tensor: str, count: int) -> tuple[Consta
         layer: the layer's name.
         tensor: the sum.
         count: how many outputs (or channels) the layer has.
+        one_for_all: whether one number may stand for all of them.
     """
     reader = walk.only_reader(tensor)
     if reader is None or reader.kind != "Add" or tensor == layer:
@@ -54,7 +57,8 @@ def bias_behind(walk: Walk, layer: str, tensor: str, count: int) -> tuple[Consta
         return None, tensor
     walk.take(reader)
     bias = walk.parameter(reader, place, "bias")
-    return None if bias is None else _flat(bias, count), reader.outputs[0]
+    wanted = 1 if one_for_all and found.values.size == 1 else count
+    return None if bias is None else flat(bias, wanted), reader.outputs[0]
 
 
 def _along_channels(shape: tuple[int, ...], axes: int, count: int, walk: Walk, tensor: str) -> bool:
@@ -67,7 +71,9 @@ def _along_channels(shape: tuple[int, ...], axes: int, count: int, walk: Walk, t
     return bool(where) and (sample[where[0] - 1] == count if where[0] else False)
 
 
-def _flat(constant: Constant, count: int) -> Constant:
+def flat(constant: Constant, count: int) -> Constant:
+    """A bias as one number for each output."""
+
     def spread(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.broadcast_to(values.reshape(-1), (count,))
 
@@ -133,43 +139,11 @@ def _gemm(walk: Walk, op: Op) -> None:
     if bias is None:
         bias, tensor = bias_behind(walk, op.name, tensor, outputs)
     else:
-        bias = _flat(bias, outputs)
+        bias = flat(bias, outputs)
     walk.add(op, with_parameters(_linear(inputs, outputs), weight, bias), [source], tensor)
 
 
-def _convolution(walk: Walk, op: Op) -> None:
-    transposed = op.kind == "ConvTranspose"
-    weight, bias = walk.parameter(op, 1, "weight"), walk.parameter(op, 2, "bias")
-    source = walk.from_quantizer(op)
-    if weight is None or weight.values is None or weight.values.ndim not in (3, 4):
-        dims = 0 if weight is None or weight.values is None else weight.values.ndim - 2
-        raise ExportError(f"{op} has {dims} spatial axes, 1 or 2 can be priced")
-    shape, groups = weight.values.shape, int(op.attributes.get("group", 1))
-    spatial = len(shape) - 2
-    ends = (shape[0], shape[1] * groups)
-    channels, outputs = ends if transposed else ends[::-1]
-    tensor = op.outputs[0]
-    if bias is None:
-        bias, tensor = bias_behind(walk, op.name, tensor, outputs)
-    else:
-        bias = _flat(bias, outputs)
-    made: Any = LAYERS.get(f"Q{op.kind}{spatial}d")
-    layer = made(
-        channels,
-        outputs,
-        tuple(shape[2:]),
-        tuple(op.attributes.get("strides", (1,) * spatial)),
-        dilation=tuple(op.attributes.get("dilations", (1,) * spatial)),
-        groups=groups,
-        bias=bias is not None,
-        device="meta",
-    )
-    walk.add(op, with_parameters(layer, weight, bias), [source], tensor)
-
-
 PRODUCTS: Mapping[str, Callable[[Walk, Op], None]] = {
-    "Conv": _convolution,
-    "ConvTranspose": _convolution,
     "Gemm": _gemm,
     "MatMul": _matmul,
 }

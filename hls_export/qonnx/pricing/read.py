@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from hls_export.qonnx.load import STANDARD, OnnxFile, Op, load, load_proto
 from hls_export.qonnx.pricing.activations import ACTIVATIONS
+from hls_export.qonnx.pricing.convolutions import CONVOLUTIONS
 from hls_export.qonnx.pricing.merges import MERGES
 from hls_export.qonnx.pricing.moves import HANDLED
+from hls_export.qonnx.pricing.own import TABLE, is_own, table
 from hls_export.qonnx.pricing.products import PRODUCTS
 from hls_export.qonnx.pricing.scales import SCALES
 from hls_export.qonnx.pricing.sequences import SEQUENCES
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 HANDLERS: Mapping[str, Callable[[Walk, Op], None]] = {
     **ACTIVATIONS,
+    **CONVOLUTIONS,
     **MERGES,
     **HANDLED,
     **PRODUCTS,
@@ -107,7 +110,7 @@ def _read(file: OnnxFile, model: onnx.ModelProto, float_as: int | None) -> OnnxW
         walk.begin()
         for op in walk.ops:
             if not walk.taken.intersection(op.outputs):
-                HANDLERS[op.kind](walk, op)
+                _handler(op)(walk, op)
     except TorchqError as fault:
         message = fault.message if fault.message.startswith(str(path)) else f"{path}: {fault.message}"
         raise ExportError(message, fault.hint) from fault
@@ -131,10 +134,18 @@ def _read(file: OnnxFile, model: onnx.ModelProto, float_as: int | None) -> OnnxW
     return OnnxWork(tuple(walk.works), tuple(walk.notes))
 
 
+def _handler(op: Op) -> Callable[[Walk, Op], None]:
+    if not is_own(op):
+        return HANDLERS[op.kind]
+    return table if op.kind == TABLE else HANDLERS["Quant"]
+
+
 def _refuse_unknown(walk: Walk) -> None:
     """Name every node that cannot be priced."""
 
     def known(op: Op) -> bool:
+        if is_own(op):
+            return True
         return op.kind in HANDLERS and op.domain in (DOMAINS if op.kind in QUANTIZERS else STANDARD)
 
     behind_codes = {"DequantizeLinear"}

@@ -59,7 +59,7 @@ def scaled_by(walk: Walk, op: Op, source: Flow, factor: Constant) -> None:
     count = values.size
     weight = replace(weight, values=values.reshape(-1), format=_per_channel(weight.format))
     channels = count if count > 1 else source.spec.shape[0] if source.spec.shape else 1
-    bias, tensor = bias_behind(walk, op.name, op.outputs[0], channels)
+    bias, tensor = bias_behind(walk, op.name, op.outputs[0], channels, one_for_all=count == 1)
     walk.add(op, with_parameters(_scale_shift(count), weight, bias), [source], tensor)
 
 

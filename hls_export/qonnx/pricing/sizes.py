@@ -14,6 +14,8 @@ from torchq.errors import ExportError
 if TYPE_CHECKING:
     import onnx
 
+OWN = "torchq"
+"""The domain of our own operators."""
 _Shapes = dict[str, tuple[int, ...]]
 
 
@@ -82,7 +84,7 @@ def _inferred(model: onnx.ModelProto, input: str, batch: int) -> _Shapes:
             dim.ClearField("dim_param")
             dim.dim_value = batch
     for node in draft.graph.node:
-        if node.domain in DOMAINS:  # each keeps the shape of what it reads
+        if node.domain in (*DOMAINS, OWN):  # each keeps the shape of what it reads
             node.op_type, node.domain = "Identity", ""
             del node.input[1:]
             del node.attribute[:]

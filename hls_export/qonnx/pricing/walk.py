@@ -81,6 +81,7 @@ class Walk:
     def __init__(self, file: OnnxFile, model: onnx.ModelProto, float_as: int | None = None) -> None:
         self.file, self.float_as = file, float_as
         self.works: list[Workload] = []
+        self.addressed: dict[str, Flow] = {}
         self.notes: list[str] = []
         self.problems: list[str] = []
         self.taken: set[str] = set()
@@ -98,6 +99,7 @@ class Walk:
             elif not folding.take(op):
                 self.ops.append(op)
                 flowing.update(op.outputs)
+        self.named = {op.name: op for op in self.ops}
         self.readers: dict[str, list[Op]] = {}
         for op in self.ops:
             for name in dict.fromkeys(op.inputs):
@@ -212,6 +214,9 @@ class Walk:
         reader = self.only_reader(tensor)
         if tensor == layer or reader is None:
             return None
+        if reader.kind == "Reshape" and reader.name.startswith(f"{layer}."):  # our own files drop axes there
+            found = self.quantizer_behind(layer, reader.outputs[0])
+            return None if found is None else replace(found, ops=(reader, *found.ops))
         return self.quantizer(reader, None)
 
     def quantizer(self, op: Op, source: Format | None) -> Behind | None:
@@ -229,6 +234,8 @@ class Walk:
             places = (1, 4) if len(op.inputs) < 6 else (4, 5)
             scale, bits = (self.values(op, i, "scale and bits") for i in places)
             return Behind(trunc_grid(str(op), bits, scale, source), op.outputs[0], (op,))
+        if op.kind.startswith("Fixed_"):
+            return self._own(op)
         return self._coded(op) if op.kind == "QuantizeLinear" else None
 
     def _coded(self, op: Op) -> Behind | None:
@@ -250,6 +257,21 @@ class Walk:
         axes = len(shape) + 1
         parts = [_without_batch(op, along_axis(v, axes, axis), shape) for v in (scale, zeros)]
         return Behind(coded_grid(str(reader), codes, *parts), reader.outputs[0], (*ops, reader))
+
+    def _own(self, op: Op) -> Behind:
+        """A rounding that ``Quant`` has no words for."""
+        from hls_export.qonnx.own import read_fixed
+
+        shape = self._shape_of(op)
+        parts = [_without_batch(op, self.values(op, i, "numbers"), shape) for i in (1, 2, 3)]
+        format = read_fixed(op.kind, *parts)
+        if format is None:
+            raise ExportError(f"{op} says no fixed-point format")
+        return Behind(Grid(format), op.outputs[0], (op,))
+
+    def said(self, name: str) -> Format | None:
+        """What the file states of a tensor of ours."""
+        return self._said.get(name)
 
     def _refined(self, op: Op, grid: Grid) -> Grid:
         said = self._said.get(op.name.removesuffix(".quant"))
