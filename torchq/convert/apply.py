@@ -20,6 +20,7 @@ from torchq.convert.rewrite import (
     module_of,
     put_first,
 )
+from torchq.convert.slots import slot_origin, slot_text
 from torchq.errors import GraphError, SchemeError, TorchqError
 from torchq.graph import Step, Symbolic, read_steps, symbolic
 from torchq.graph.shapes import reads_integers, sample_shape, shapes
@@ -152,50 +153,8 @@ def _convert(
 
 def _text(found: Symbolic, steps: list[Step], layer: type[QLayer], slot: str, scheme: Scheme) -> str | None:
     """The quantizer that goes into a slot of the layer that stands for these steps."""
-    name, classes = steps[0].name, class_names(found, steps[0])
-    pattern = scheme.pattern(name, slot, classes)
-    text = scheme.slot(name, slot, classes)
-    activation = layer.slots[0] == "output" and not layer.always_converted
-    if text is None or pattern != ANY or slot != "output" or activation:
-        return text
-    if layer.keeps_grid:
-        return None
-    reader = _sum_behind(found, steps[-1].name)
-    if reader is None:
-        return None
-    if not make(text).format.signed and not (layer.keeps_sign and _not_negative(found, steps[0])):
-        raise SchemeError(
-            f"{name} feeds {reader} with no relu between, and {text} would cut its negative values off",
-            hint=f"give {name} an output quantizer of its own",
-        )
-    return text
-
-
-def _not_negative(found: Symbolic, step: Step) -> bool:
-    """Whether a step reads what a relu made, with nothing between that changes the sign."""
-    before = found.step(step.source)
-    while before is not None:
-        layer = layer_of(before)
-        if layer is not None and issubclass(layer, QReLU):
-            return True
-        keeps = before.passive is not None if layer is None else layer.keeps_sign
-        if not keeps or len(before.sources) != 1:
-            return False
-        before = found.step(before.source)
-    return False
-
-
-def _sum_behind(found: Symbolic, name: str) -> str | None:
-    """A layer that reads this step's values, with no activation between, and needs them on a grid."""
-    for reader in found.readers(name):
-        layer = layer_of(reader)
-        if layer is not None and layer.needs_grid:
-            return reader.name
-        if layer is None and reader.passive is not None:
-            behind = _sum_behind(found, reader.name)
-            if behind is not None:
-                return behind
-    return None
+    origin = slot_origin(found, steps[0], steps[-1], layer, slot, scheme)
+    return None if origin is None else slot_text(origin, steps[0].name, slot, scheme)
 
 
 def _requantize(found: Symbolic, step: Step, layer: QLayer, scheme: Scheme) -> None:

@@ -8,4 +8,5 @@ from torchq.graph.steps import Step as Step
 from torchq.graph.steps import Symbolic as Symbolic
 from torchq.graph.steps import read_steps as read_steps
 from torchq.graph.symbolic import symbolic as symbolic
+from torchq.graph.tracing import rewired as rewired
 from torchq.graph.tracing import trace as trace

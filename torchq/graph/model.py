@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from torch import nn
@@ -10,7 +11,8 @@ from torch import nn
 from torchq.advice import advice
 from torchq.errors import GraphError
 from torchq.formats import Format
-from torchq.graph.steps import Step
+from torchq.graph.shapes import Size
+from torchq.graph.steps import Step, Symbolic
 from torchq.workload import TensorSpec
 
 
@@ -50,6 +52,19 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Traced:
+    """What tracing found before any format: the steps, and the shapes that they make.
+
+    Args:
+        found: the steps.
+        sizes: by step name, the input's included.
+    """
+
+    found: Symbolic
+    sizes: Mapping[str, Size]
+
+
+@dataclass(frozen=True)
 class Graph:
     """The nodes of a model in the order in which they are computed.
 
@@ -57,11 +72,13 @@ class Graph:
         nodes: inputs before those who read them.
         input: the name of the first node.
         output: the name of the node whose tensor is the model's result.
+        traced: what :func:`~torchq.graph.rewired` goes over again; no part of what makes two graphs equal.
     """
 
     nodes: tuple[Node, ...]
     input: str
     output: str
+    traced: Traced | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def _by_name(self) -> dict[str, Node]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import Tensor, nn
 
 from torchq.errors import GraphError
 from torchq.formats import Format
-from torchq.graph.model import Graph, Node
+from torchq.graph.model import Graph, Node, Traced
 from torchq.graph.moves import moved_format, order_is_kept
 from torchq.graph.shapes import Size, sample_shape, shapes
 from torchq.graph.steps import Step, Symbolic
 from torchq.graph.symbolic import symbolic
 from torchq.nn import LAYERS, QLayer
-from torchq.nn.registry import Passive
+from torchq.nn.registry import Passive, passive_module
 
 
 def trace(model: nn.Module, example: Tensor | tuple[int, ...] | None = None) -> Graph:
@@ -49,7 +50,43 @@ def trace(model: nn.Module, example: Tensor | tuple[int, ...] | None = None) -> 
         ...
         torchq.errors.GraphError: 0 reads a tensor that no quantizer made (input); put a quantizer after input
     """
-    graph, problems = walk(model, example)
+    return _sound(*walk(model, example))
+
+
+def rewired(graph: Graph, modules: Mapping[int, nn.Module]) -> Graph:
+    """The graph with other modules in the place of its own: shapes stay, formats follow.
+
+    Nothing is traced and nothing computed, so it takes a small part of the time of :func:`trace`.
+
+    Args:
+        graph: from :func:`trace`.
+        modules: by the ``id`` of the module that each takes the place of; it must make the same shapes.
+
+    Raises:
+        GraphError: an edge or parameter has no quantizer, or the graph was not made by :func:`trace`.
+
+    Example:
+        >>> from torchq.nn import QInput
+        >>> six, four = QInput("quantized_bits(6,0,alpha=1)"), QInput("quantized_bits(4,0,alpha=1)")
+        >>> print(rewired(trace(nn.Sequential(six), (3,)), {id(six): four}))
+        input: input() -> [3] None
+        0: quantize(input) -> [3] ap_fixed<4,1,RND_CONV,SAT>
+    """
+    if graph.traced is None:
+        raise GraphError("this graph was not made by trace(model)", hint="trace the model")
+    found = graph.traced.found
+    steps = tuple(
+        step if (module := modules.get(id(step.module))) is None else _instead_of(step, module)
+        for step in found.steps
+    )
+    return _sound(*_walked(replace(found, steps=steps), graph.traced.sizes))
+
+
+def _instead_of(step: Step, module: nn.Module) -> Step:
+    return replace(step, module=module, passive=passive_module(module))
+
+
+def _sound(graph: Graph, problems: list[tuple[str, str]]) -> Graph:
     if len(problems) == 1:
         raise GraphError(*problems[0])
     if problems:
@@ -66,11 +103,15 @@ def walk(
         GraphError: the model cannot be traced, or calls something unknown.
     """
     found = symbolic(model)
-    sizes = shapes(found, sample_shape(found, example))
+    return _walked(found, shapes(found, sample_shape(found, example)))
+
+
+def _walked(found: Symbolic, sizes: Mapping[str, Size]) -> tuple[Graph, list[tuple[str, str]]]:
     pass_ = _Walk(found, sizes)
     for step in found.steps:
         pass_.take(step)
-    return Graph(tuple(pass_.nodes.values()), found.input, found.output), pass_.problems
+    nodes = tuple(pass_.nodes.values())
+    return Graph(nodes, found.input, found.output, Traced(found, sizes)), pass_.problems
 
 
 class _Walk:
