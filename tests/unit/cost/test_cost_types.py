@@ -194,8 +194,8 @@ class Residual(nn.Module):
         super().__init__()
         self.quantize = QInput("fixed(6,2)")
         self.fc = QLinear(3, 3, weight_quantizer=SIX, bias_quantizer=SIX, output_quantizer="fixed(6,2)")
-        self.add = LAYERS.get("QAdd")(output_quantizer="fixed(7,3)")  # type: ignore[call-arg]
-        self.join = LAYERS.get("QConcat")(dim=1)  # type: ignore[call-arg]
+        self.add = LAYERS.get("QAdd")(output_quantizer="fixed(7,3)")
+        self.join = LAYERS.get("QConcat")(dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.quantize(x)

@@ -47,9 +47,9 @@ def is_the_same(ours: Format | None, theirs: dict[str, Any]) -> bool:
         )
     if isinstance(ours, PowerOfTwo):
         top = theirs["max_value"]
-        facts = (ours.width, ours.signed)
+        bits_and_sign = (ours.width, ours.signed)
         same_top = top == -1 or 2.0**ours.exponent_max == top
-        return "po2" in sort and facts == (theirs["bits"], bool(theirs["is_signed"])) and same_top
+        return "po2" in sort and bits_and_sign == (theirs["bits"], bool(theirs["is_signed"])) and same_top
     names = {Ternary: "ternary", Binary: "binary", Float: "floating_point"}
     return ours is not None and sort == names[type(ours)] and ours.width == theirs["bits"]
 
