@@ -7,6 +7,8 @@ from hls_export.backends.base import Capabilities as Capabilities
 from hls_export.backends.base import Project as Project
 from hls_export.backends.base import Settings as Settings
 from hls_export.backends.hls4ml import Hls4mlBackend
+from hls_export.backends.rtl import RtlBackend
 
 BACKENDS.add("vitis", Hls4mlBackend("vitis", "Vitis"))
 BACKENDS.add("vivado", Hls4mlBackend("vivado", "Vivado"))
+BACKENDS.add("rtl", RtlBackend())

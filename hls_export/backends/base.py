@@ -33,6 +33,7 @@ class Settings:
         reuse_factor: how often one multiplier is used for one sample.
         strategy: how matrix products are built; a backend says which it knows.
         top: the name of the top function, and of its file.
+        latency_cutoff: RTL: how much delay a pipeline stage may have, in alkaid's units.
 
     Raises:
         BackendError: a value out of range.
@@ -50,10 +51,13 @@ class Settings:
     reuse_factor: int = 1
     strategy: str = "latency"
     top: str = "myproject"
+    latency_cutoff: float = 5.0
 
     def __post_init__(self) -> None:
         if not self.clock_ns > 0:
             raise BackendError(f"clock_ns must be greater than 0, got {self.clock_ns:g}")
+        if not self.latency_cutoff > 0:
+            raise BackendError(f"latency_cutoff must be greater than 0, got {self.latency_cutoff:g}")
         if self.reuse_factor < 1:
             raise BackendError(f"reuse_factor must be at least 1, got {self.reuse_factor}")
         if self.io_type not in IO_TYPES:

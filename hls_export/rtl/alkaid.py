@@ -8,6 +8,11 @@ your project, not in ours.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
+import math
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +28,7 @@ LATENCY_CUTOFF = 5.0
 
 _HINT = "pip install alkaid (LGPL-3.0-or-later)"
 _LARGEST_BIAS = 2**31 - 1
+_TOO_WIDE = "a constant that is added needs more bits than alkaid adds exactly (24)"
 
 
 class Lane(NamedTuple):
@@ -134,6 +140,194 @@ def _trace(weights: npt.NDArray[np.int64], inputs: FixedPoint, bias: npt.NDArray
         raise BackendError(f"the input format must be one, or one for each of {size} inputs") from None
     x = tracing.FVArrayInput(size).quantize(signed, width - signed, np.zeros(size, np.int64))
     return tracing.trace(x, x @ weights.astype(np.float64) + bias.astype(np.float64))
+
+
+# ---------------------------------------------------------------------- logic of any sort
+
+
+class Range(NamedTuple):
+    """The values that a number can have: from ``low`` to ``high`` in steps of ``step``."""
+
+    low: float
+    high: float
+    step: float
+
+    @property
+    def lane(self) -> Lane:
+        """The bits that hold them.
+
+        Example:
+            >>> Range(-1.0, 1.5, 0.5).lane
+            Lane(signed=True, width=3, shift=-1)
+        """
+        shift = math.frexp(self.step)[1] - 1
+        low, high = round(self.low / self.step), round(self.high / self.step)
+        magnitude = max((-low - 1).bit_length() if low < 0 else 0, high.bit_length() if high > 0 else 0)
+        return Lane(low < 0, magnitude + int(low < 0), shift)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some logic as a Verilog module ``<name>(clk, model_inp, model_out)``, its outputs registered.
+
+    Args:
+        name: the module.
+        modules: Verilog by module name: it, its pipeline stages and its tables.
+        inputs: how the numbers stand in ``model_inp``.
+        outputs: how the numbers stand in ``model_out``.
+        stages: clock edges from an input to its output.
+        cost: alkaid's estimate of the adders, in bits.
+        register_bits: bits of its registers.
+    """
+
+    name: str
+    modules: Mapping[str, str]
+    inputs: tuple[Lane, ...]
+    outputs: tuple[Lane, ...]
+    stages: int
+    cost: float
+    register_bits: int
+
+
+def variables(ranges: Sequence[Range]) -> list[Any]:
+    """One variable a range, for :mod:`hls_export.rtl.logic` to compute with."""
+    if not ranges:
+        return []
+    tracing = _module("alkaid.trace")
+    low, high, step = (np.array(column) for column in zip(*ranges, strict=True))
+    return list(np.asarray(tracing.FVArray.from_lhs(low, high, step)))
+
+
+def range_of(variable: Any) -> Range:
+    """The values that a variable can have."""
+    return Range(float(variable.low), float(variable.high), float(variable.step))
+
+
+def product(values: Sequence[Any], weights: npt.NDArray[np.float64]) -> list[Any]:
+    """``values @ weights``; constant values are taken out, and so are weights wider than alkaid's float32."""
+    constant = np.array([v if isinstance(v, float) else 0.0 for v in values])
+    moving = [i for i, v in enumerate(values) if not isinstance(v, float)]
+    sums: list[Any] = (constant @ weights).tolist()
+    part = weights[moving]
+    while moving and np.any(part):
+        near = part.astype(np.float32).astype(np.float64)
+        tracing = _module("alkaid.trace")
+        made = np.asarray(tracing.FVArray(np.array([values[i] for i in moving], dtype=object)) @ near)
+        sums = [plus(v, s) if isinstance(s, float) else plain(v + s) for v, s in zip(made, sums, strict=True)]
+        part = part - near
+    return sums
+
+
+def plain(value: Any) -> Any:
+    """A float for a variable that has one value only.
+
+    Raises:
+        BackendError: the range of the variable is not on its own steps: a constant in it was too wide.
+    """
+    if isinstance(value, float | int):
+        return float(value)
+    if value.low == value.high:
+        return float(value.low)
+    if (value.low / value.step) % 1 or (value.high / value.step) % 1:
+        raise BackendError(_TOO_WIDE, hint="use a coarser bias")
+    return value
+
+
+def plus(value: Any, constant: float) -> Any:
+    """A value plus a constant.
+
+    Raises:
+        BackendError: the constant has more bits than alkaid adds; it would drop them without a word.
+    """
+    value = plain(value)
+    made = plain(value + constant)
+    if isinstance(made, float) or made.opr != "cadd" or constant == 0:
+        return made
+    (source,) = made._from
+    code = ((made._data & 0xFFFFFFFF) + 2**31) % 2**32 - 2**31
+    places = (((made._data >> 32) & 0xFFFFFFFF) + 2**31) % 2**32 - 2**31
+    added = math.ldexp(code, -places) * made._factor
+    if made.low - source.low * (made._factor / source._factor) != added:
+        raise BackendError(_TOO_WIDE, hint="use a coarser bias")
+    return made
+
+
+def looked_up(value: Any, entries: npt.NDArray[np.float64], name: str) -> Any:
+    """One entry for each value in the range of ``value``, ascending.
+
+    Raises:
+        BackendError: entries wider than alkaid's tables.
+    """
+    if isinstance(value, float) or np.all(entries == entries[0]):
+        return float(entries[0])
+    if np.any(entries.astype(np.float32) != entries):
+        raise BackendError(f"rtl: {name} has table values of more than 24 bits")
+    return plain(value.lookup(entries[::-1] if value._factor < 0 else entries))
+
+
+def program(inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
+    """Alkaid's program from variables to variables."""
+    return _module("alkaid.trace").trace(list(inputs), list(outputs))
+
+
+def run(comb: Any, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What a program makes of samples ``[n, inputs]``, in alkaid's own interpreter."""
+    return np.asarray(comb.predict(np.ascontiguousarray(values), n_threads=1), np.float64)
+
+
+def block(comb: Any, name: str, latency_cutoff: float) -> Block:
+    """The Verilog of a program, in as few stages as the cutoff allows."""
+    fsm = _module("alkaid.trace").to_pipeline(
+        comb, latency_cutoff=latency_cutoff, reg_inp=False, reg_out=True, verbose=False
+    )
+    with tempfile.TemporaryDirectory(prefix="alkaid-") as folder:
+        model = _module("alkaid.codegen").RTLModel(
+            fsm, folder, prj_name=name, print_latency=False, ternary_fuse=False
+        )
+        model.write()
+        texts = [file.read_text(encoding="utf-8") for file in sorted((Path(folder) / "src").glob("*.v"))]
+    own = re.compile(r"\blogic(\d+)\b")
+    modules = {}
+    for text in texts:
+        for found in _MODULE.finditer(text):
+            if found[1] != f"{name}_wrapper":
+                named = own.sub(rf"{name}_stage\1", found[0])
+                modules[own.sub(rf"{name}_stage\1", found[1])] = f"{named}\n"
+    return Block(
+        name=name,
+        modules=modules,
+        inputs=_signal_lanes(fsm.inp_signals, comb.shape[0]),
+        outputs=_signal_lanes(fsm.out_signals, comb.shape[1]),
+        stages=len(fsm.logic),
+        cost=float(comb.cost),
+        register_bits=int(model.reg_bits),
+    )
+
+
+def library() -> dict[str, str]:
+    """Alkaid's own Verilog modules, which every design needs: file name to text."""
+    folder = Path(str(_module("alkaid").__file__)).parent / "codegen" / "rtl" / "verilog" / "source"
+    return {file.name: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.v"))}
+
+
+def version() -> str:
+    """The version of alkaid.
+
+    Raises:
+        BackendError: it is missing.
+    """
+    _module("alkaid")
+    return importlib.metadata.version("alkaid")
+
+
+_MODULE = re.compile(r"^module\s+(\w+)\b.*?^endmodule", re.MULTILINE | re.DOTALL)
+
+
+def _signal_lanes(signals: Sequence[Any], size: int) -> tuple[Lane, ...]:
+    if not signals:
+        return (Lane(False, 0, 0),) * size
+    (signal,) = signals
+    return _lanes(np.array([tuple(p) for p in signal.precisions]).T)
 
 
 def _lanes(kifs: Any) -> tuple[Lane, ...]:
