@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,20 @@ CLASSES = "classes"
 """Metadata key: JSON list of the names of the outputs, in order."""
 
 
-def interface(graph: HardwareGraph) -> dict[str, Any]:
+def interface(graph: HardwareGraph, axes: Mapping[str, Sequence[int]] | None = None) -> dict[str, Any]:
     """The definitions of input and output as plain values.
+
+    Args:
+        graph: the model.
+        axes: for ``"input"`` and ``"output"``, which axis of the shape each axis of the port is; in order
+            unless told.
 
     Returns:
         ``{"model": ..., "input": {...}, "output": {...}}``; each port has its name, shape, number format (as
         text and as width, integer bits, sign, rounding and overflow), the names of its elements in order
-        where they are known, and the input its standardisation where that is known.
+        where they are known, and the input its standardisation where that is known. Where the hardware wants
+        the values in another order than the row-major one of the shape, ``axes`` says which axis of the shape
+        each axis of the port is, and ``port_shape`` gives their lengths: ``[1, 2, 0]`` is channels last.
 
     Example:
         >>> from hls_export.hardware import Input
@@ -41,13 +49,20 @@ def interface(graph: HardwareGraph) -> dict[str, Any]:
     if standardisation is not None:
         first["standardisation"] = standardisation
     last = _port(graph, graph.output, graph.output_format, CLASSES)
+    for key, port in (("input", first), ("output", last)):
+        order = list((axes or {}).get(key, range(len(port["shape"]))))
+        if order != sorted(order):
+            port["axes"] = order
+            port["port_shape"] = [port["shape"][axis] for axis in order]
     return {"model": graph.name, "digest": graph.digest(), "input": first, "output": last}
 
 
-def write_interface(folder: Path, graph: HardwareGraph) -> Path:
-    """Write :data:`FILE` into a project's folder."""
+def write_interface(
+    folder: Path, graph: HardwareGraph, axes: Mapping[str, Sequence[int]] | None = None
+) -> Path:
+    """Write :data:`FILE` into a project's folder; ``axes`` as for :func:`interface`."""
     path = folder / FILE
-    path.write_text(json.dumps(interface(graph), indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(interface(graph, axes), indent=1) + "\n", encoding="utf-8")
     return path
 
 

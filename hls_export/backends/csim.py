@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,15 +153,21 @@ class CsimProject(Project):
             BackendError: as :meth:`compile`.
             DataError: samples of another shape, or not finite.
         """
-        samples = checked(x, tuple(self.facts["input"]["shape"]))
+        samples = self._in_memory(x)
         function = self._top()
-        shape = tuple(self.facts["output"]["shape"])
-        out = np.zeros((len(samples), *shape), dtype=np.float64)
+        shape, axes = self.facts["output"]["shape"], self.facts["output"]["axes"]
+        out = np.zeros((len(samples), *(shape[axis] for axis in axes)), dtype=np.float64)
         source, target = samples.ctypes.data, out.ctypes.data
         step_in, step_out = samples[:1].nbytes, math.prod(shape) * out.itemsize
         for i in range(len(samples)):
             function(source + i * step_in, target + i * step_out)
-        return out + 0.0
+        return _in_order(out, axes) + 0.0
+
+    def _in_memory(self, x: npt.ArrayLike) -> Array:
+        """Samples with their axes as the hardware wants them."""
+        samples = checked(x, tuple(self.facts["input"]["shape"]))
+        axes = self.facts["input"]["axes"]
+        return np.ascontiguousarray(samples.transpose(0, *(axis + 1 for axis in axes)))
 
     def trace(self, x: npt.ArrayLike) -> dict[str, Array]:
         """What each layer of the compiled C++ makes, by node name.
@@ -168,7 +175,7 @@ class CsimProject(Project):
         A quantizer that is fused into the layer in front of it appears under the quantizer's name; the tensor
         between the two does not exist in the C++.
         """
-        samples = checked(x, tuple(self.facts["input"]["shape"]))
+        samples = self._in_memory(x)
         function = self._top()
         library = self._library
         assert library is not None, "_top() has loaded it"  # noqa: S101
@@ -183,9 +190,10 @@ class CsimProject(Project):
                 library.collect_trace_output(slots)
                 for slot in slots[: len(traced)]:
                     entry = traced[slot.name.decode()]
-                    shape = tuple(entry["shape"])
+                    shape = tuple(entry["shape"][axis] for axis in entry["axes"])
                     pointer = ctypes.cast(slot.data, ctypes.POINTER(ctypes.c_double))
-                    found[entry["node"]].append(np.ctypeslib.as_array(pointer, shape).copy())
+                    values = np.ctypeslib.as_array(pointer, shape)[None]
+                    found[entry["node"]].append(_in_order(values, entry["axes"]).copy())
         finally:
             library.free_trace_storage()
         return {name: np.array(rows).reshape(len(samples), -1) + 0.0 for name, rows in found.items()}
@@ -229,6 +237,11 @@ class CsimProject(Project):
         function.restype = None
         function.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
         return function
+
+
+def _in_order(values: Array, axes: Sequence[int]) -> Array:
+    """A batch in the order of the axes, from one in the order of the memory."""
+    return np.ascontiguousarray(values.transpose(0, *(int(at) + 1 for at in np.argsort(axes))))
 
 
 def first_error(stderr: str) -> str:

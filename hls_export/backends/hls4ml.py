@@ -1,34 +1,31 @@
 """hls4ml as a backend: the only file that knows it.
 
-The graph goes in by hls4ml's layer list, with ``FixedPointQuantizer`` nodes and its ``BitExact`` pass. That
-pass fuses every quantizer into the layer in front of it and finds types by interval arithmetic; the types are
-then set to those of our own graph, which are proven on the actual weights and keep the user's formats as
-declared. (Left alone, ``BitExact`` shrinks quantizers, and one with symmetric saturation then saturates
-elsewhere.)
+The graph goes in by hls4ml's layer list, and every type is said: those of our own graph, which are proven on
+the actual weights and keep the user's formats as declared. hls4ml infers none. (Its own pass for exact types
+would shrink quantizers, and one with symmetric saturation then saturates elsewhere.)
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from hls_export.backends import readback
 from hls_export.backends.base import Backend, Settings
 from hls_export.backends.csim import CsimProject
 from hls_export.backends.folder import check_target, new_folder, write_marker
-from hls_export.backends.layer_list import carriers, format_of, layer_list
-from hls_export.backends.limits import CAPABILITIES, refuse
+from hls_export.backends.layer_list import Layer, layer_list
+from hls_export.backends.limits import CAPABILITIES, refuse, refuse_prepared
 from hls_export.backends.names import cpp_names
 from hls_export.handover import write_interface
-from hls_export.hardware import Dense, HardwareGraph
+from hls_export.hardware import HardwareGraph, Select
 from hls_export.passes import (
     annotate,
     drop_identities,
@@ -37,12 +34,22 @@ from hls_export.passes import (
     quantize_first,
     rounding_room,
 )
+from hls_export.passes.channels_last import Placed, channels_last
+from hls_export.passes.drop_idle_quantizers import drop_idle_quantizers
+from hls_export.passes.drop_unread import drop_unread
+from hls_export.passes.equal_shapes import equal_shapes
+from hls_export.passes.flat_last import flat_last
+from hls_export.passes.keep_formats import keep_formats
+from hls_export.passes.maxima_as_pools import maxima_as_pools
+from hls_export.passes.padded_windows import padded_windows, zeros_around
+from hls_export.passes.pairs import pairs
+from hls_export.passes.selects_as_products import selects_as_products
+from hls_export.passes.sums_as_products import sums_as_products
+from hls_export.passes.two_axes import two_axes
+from hls_export.passes.whole_kernels import whole_kernels
 from hls_export.report import FpgaReport
 from torchq.errors import BackendError
-from torchq.formats import FixedPoint, Overflow, Rounding
-
-_ZERO = FixedPoint(1, 1, False, Rounding.TRN, Overflow.WRAP)
-"""The type of constants that are all zero; hls4ml's own choice has a last bit of 2**30."""
+from torchq.formats import FixedPoint
 
 
 class Hls4mlBackend(Backend):
@@ -67,18 +74,20 @@ class Hls4mlBackend(Backend):
         """
         digest = graph.digest()
         check_target(out, digest)
-        prepared = prepare(graph)
-        refuse(self.key, prepared, settings)
+        refuse(self.key, graph, settings)
+        prepared = prepare(graph, settings.io_type)
+        placed = channels_last(prepared)
+        refuse_prepared(self.key, prepared, placed, settings)
+        ends = readback.ends(graph, placed)
         with new_folder(out, digest) as work:
-            facts = _write(prepared, work, settings, self.name)
+            facts = _write(graph, placed, work, settings, self.name)
             facts |= {
                 "backend": self.key,
-                "input": {"name": graph.input, "shape": list(graph.input_shape)},
-                "output": {"name": graph.output, "shape": list(graph.output_shape)},
+                **ends,
                 "model": {"name": graph.name, "digest": digest},
                 "settings": settings.to_dict(),
             }
-            write_interface(work, graph)
+            write_interface(work, graph, {end: facts[end]["axes"] for end in ends})
             write_marker(work, facts)
         return CsimProject(out, graph)
 
@@ -87,21 +96,31 @@ class Hls4mlBackend(Backend):
         return CsimProject(path)
 
 
-def prepare(graph: HardwareGraph) -> HardwareGraph:
-    """The graph as hls4ml gets it: no identities, no reshapes, no quantizers in a row, wide enough types."""
-    graph = flatten(quantize_first(drop_identities(graph)))
-    return rounding_room(annotate(merge_quantizers(graph)))
+def prepare(graph: HardwareGraph, io_type: str) -> HardwareGraph:
+    """The graph in the nodes that hls4ml has, with a type on every edge that is wide enough."""
+    graph = merge_quantizers(flatten(quantize_first(drop_identities(drop_unread(graph)))))
+    graph = whole_kernels(maxima_as_pools(sums_as_products(equal_shapes(pairs(graph)))))
+    graph = padded_windows(annotate(graph), convolutions=io_type == "io_stream")
+    graph = selects_as_products(graph, keep=lambda node: pads_alone(node, graph))
+    graph = drop_identities(flat_last(two_axes(graph)))
+    return rounding_room(drop_idle_quantizers(keep_formats(annotate(graph))))
 
 
-def _write(graph: HardwareGraph, work: Path, settings: Settings, backend: str) -> dict[str, Any]:
+def pads_alone(node: Select, graph: HardwareGraph) -> bool:
+    """Whether a selection puts zeros around the sample, and does nothing else."""
+    return zeros_around(node, graph.node(node.inputs[0]).shape) is not None
+
+
+def _write(
+    graph: HardwareGraph, placed: Placed, work: Path, settings: Settings, backend: str
+) -> dict[str, Any]:
     """Let hls4ml write its files; returns what the marker keeps of it."""
-    names = cpp_names(graph.names, reserved=[settings.top])
-    carried = carriers(graph)
+    names = cpp_names(placed.graph.names, reserved=[settings.top])
+    layers = layer_list(placed, names, settings.io_type)
     with _quiet() as notes:
         hls4ml = _hls4ml()
         try:
-            model = _model(hls4ml, graph, names, work, settings, backend)
-            _pin(model, graph, names, carried)
+            model = _model(hls4ml, layers, placed.graph, graph.names, work, settings, backend)
             model.write()
         except BackendError:
             raise
@@ -116,14 +135,14 @@ def _write(graph: HardwareGraph, work: Path, settings: Settings, backend: str) -
         tool=f"hls4ml {version}",
         part=settings.part,
         clock_ns=settings.clock_ns,
-        layers=tuple(readback.rows(model, graph, names, carried)),
+        layers=tuple(readback.rows(model, layers)),
         notes=tuple(notes),
     )
     return {
         "tools": {"hls4ml": version},
-        "names": names,
-        "trace": readback.traced(model, graph, names, carried),
-        "constants": readback.constants(model, graph, names),
+        "names": {node: names[node] for node in graph.names if node in names},
+        "trace": readback.traced(model, placed, layers),
+        "constants": readback.constants(model, layers),
         "report": report.to_dict(),
     }
 
@@ -151,9 +170,15 @@ def _quiet() -> Iterator[list[str]]:
 
 
 def _model(
-    hls4ml: Any, graph: HardwareGraph, names: dict[str, str], work: Path, settings: Settings, backend: str
+    hls4ml: Any,
+    layers: list[Layer],
+    graph: HardwareGraph,
+    shown: Container[str],
+    work: Path,
+    settings: Settings,
+    backend: str,
 ) -> Any:
-    """hls4ml's own model of the graph, with its types found and its C++ made, but not written."""
+    """hls4ml's own model of the graph, with its types set and its C++ made, but not written."""
     config = hls4ml.utils.config.create_config(
         output_dir=str(work),
         project_name=settings.top,
@@ -167,39 +192,79 @@ def _model(
             "Precision": "fixed<16,6>",
             "ReuseFactor": settings.reuse_factor,
             "Strategy": settings.strategy.capitalize(),
+            "BitExact": False,
         },
-        "LayerName": {name: {"Trace": True} for name in names.values()},
+        "LayerName": {layer.name: _layer_config(layer, layer.carries in shown) for layer in layers},
+        "Flows": ["convert"],
     }
     config["InputData"] = config["OutputPredictions"] = None
     config["TraceOutput"] = True
-    ends = [names[graph.input]], [names[graph.output]]
-    return hls4ml.model.graph.ModelGraph.from_layer_list(config, layer_list(graph, names), *ends)
+    at = {layer.carries: layer.name for layer in layers}
+    ends = [layers[0].name], [at[graph.output] if graph.output in at else layers[-1].name]
+    specs = [copy.deepcopy(layer.spec) for layer in layers]  # hls4ml writes into them
+    model = hls4ml.model.graph.ModelGraph.from_layer_list(config, specs, *ends)
+    _pin(model, layers)
+    del config["HLSConfig"]["Flows"]
+    model.apply_flow(model.config.backend.get_default_flow())
+    _check(model, layers)
+    return model
 
 
-def _pin(model: Any, graph: HardwareGraph, names: dict[str, str], carried: dict[str, str]) -> None:
-    """Set every type to that of our graph, and check that no layer was left out or put in."""
-    present = {layer.name for layer in model.get_layers()}
-    needed = {names[name] for name in carried}
-    if needed != present:
-        odd = ", ".join(sorted(needed ^ present))
-        raise BackendError(f"hls4ml left out or put in {odd}", hint="this is a defect; please report it")
-    for name, made in carried.items():
-        layer = model.graph[names[name]]
-        _set(layer.get_output_variable().type.precision, format_of(graph.node(made)))
-        if isinstance(graph.node(name), Dense):
-            _set(layer.attributes["accum_t"].precision, format_of(graph.node(name)))
-            for constant in layer.weights.values():
-                if not np.any(constant.data):
-                    _set(constant.type.precision, _ZERO)
+def _layer_config(layer: Layer, trace: bool) -> dict[str, Any]:
+    config: dict[str, Any] = {"Trace": trace, "Precision": {k: str(v) for k, v in layer.types.items()}}
+    if "table" in layer.types:
+        config["table_t"] = str(layer.types["table"])
+    return config
 
 
-def _set(precision: Any, grid: FixedPoint) -> None:
-    precision.width, precision.integer, precision.signed = (
-        int(grid.width),
-        int(grid.integer),
-        bool(grid.signed),
-    )
-    precision.rounding_mode, precision.saturation_mode = str(grid.rounding), str(grid.overflow)
+def _pin(model: Any, layers: list[Layer]) -> None:
+    """Set every type to ours, while hls4ml has not used it yet."""
+    for layer in layers:
+        made = model.graph.get(layer.name)
+        if made is None:
+            raise BackendError(f"hls4ml left out {layer.name}", hint="this is a defect; please report it")
+        output = made.get_output_variable()
+        output.type.name = f"{layer.name}_t"
+        for word, grid in layer.types.items():
+            if word == "result":
+                output.type.precision = _typed(output.type.precision, grid)
+            elif word in made.weights:
+                made.weights[word].update_precision(_typed(made.weights[word].type.precision, grid))
+            if f"{word}_t" in made.attributes:
+                named = made.attributes[f"{word}_t"]
+                named.precision = _typed(named.precision, grid)
+
+
+def _check(model: Any, layers: list[Layer]) -> None:
+    """Whether hls4ml kept to it: no layer left out or put in, no type changed."""
+    wanted = {layer.name: layer for layer in layers}
+    present = {made.name: made for made in model.get_layers()}
+    odd = set(wanted) - set(present)
+    odd |= {name for name, made in present.items() if name not in wanted and made.class_name not in _PUT_IN}
+    for name, layer in wanted.items():
+        made = present.get(name)
+        if made is None or made.class_name == "Reshape":
+            continue
+        found = readback.type_text(made.get_output_variable().type)
+        if found != readback.grid_text(layer.types["result"]):
+            odd.add(f"{name} ({found})")
+    if odd:
+        text = ", ".join(sorted(odd))
+        raise BackendError(
+            f"hls4ml left out, put in or changed {text}", hint="this is a defect; please report it"
+        )
+
+
+_PUT_IN = {"Clone"}
+"""What hls4ml puts in by itself, and what changes no value."""
+
+
+def _typed(precision: Any, grid: FixedPoint) -> Any:
+    """A precision of its own: hls4ml lets layers that only move values share one."""
+    own = copy.copy(precision)
+    own.width, own.integer, own.signed = int(grid.width), int(grid.integer), bool(grid.signed)
+    own.rounding_mode, own.saturation_mode = str(grid.rounding), str(grid.overflow)
+    return own
 
 
 def _make_reproducible(work: Path) -> None:

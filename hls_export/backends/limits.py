@@ -4,15 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
+from hls_export import hardware as hw
 from hls_export.backends.base import Capabilities, Settings
-from hls_export.hardware import Dense, HardwareGraph, Node, Quantize
+from hls_export.hardware import (
+    Conv,
+    Dense,
+    Embedding,
+    HardwareGraph,
+    Matmul,
+    MaxPool,
+    Node,
+    Quantize,
+    Table,
+)
+from hls_export.passes.channels_last import Placed
+from hls_export.passes.whole_kernels import is_depthwise
 from torchq.errors import BackendError
 from torchq.formats import FixedPoint, Overflow, Rounding
 
 STRATEGIES = ("latency", "resource", "resource_unrolled")
 
+KINDS = frozenset(
+    kind.kind
+    for kind in (
+        *(hw.Input, hw.Quantize, hw.Relu, hw.LeakyRelu, hw.Identity, hw.Reshape, hw.Transpose, hw.Select),
+        *(hw.Dense, hw.Conv, hw.MaxPool, hw.SumPool, hw.ReduceSum, hw.ReduceMax, hw.ScaleShift, hw.Add),
+        *(hw.Sub, hw.Mul, hw.Matmul, hw.Concat, hw.Table, hw.Embedding),
+    )
+)
+"""Everything that a graph may have in it."""
+
 CAPABILITIES = Capabilities(
-    kinds=frozenset({"input", "quantize", "relu", "dense"}),
+    kinds=KINDS,
     io_types=frozenset({"io_parallel", "io_stream"}),
     strategies=STRATEGIES,
     roundings=frozenset(Rounding),
@@ -20,47 +45,124 @@ CAPABILITIES = Capabilities(
 )
 
 _MOST_BITS = 1023
+_MOST_ADDRESSES = 16
+_MOST_CLONES = 7
+_MOST_WIRES = 2**16
 
 
 def refuse(key: str, graph: HardwareGraph, settings: Settings) -> None:
-    """Everything that cannot be expressed, at once."""
+    """What can be told from the graph as it is, at once.
+
+    Raises:
+        BackendError: all reasons, one a line.
+    """
     reasons = CAPABILITIES.reasons(graph, settings)
+    readers = graph.consumers(graph.input)
+    if len({node.format for node in readers}) > 1:
+        names = ", ".join(node.name for node in readers)
+        reasons.append(f"{graph.input} is read by {names}, whose formats differ; put one quantizer in front")
+    for node in graph.nodes:
+        if isinstance(node, Quantize) and node.format is not None and node.format.is_scalar:
+            reasons += _quantizer_reasons(node, node.format)
+        if isinstance(node, Matmul) and settings.io_type == "io_stream":
+            reasons.append(f"{node.name} multiplies two tensors, which hls4ml cannot do in io_stream")
+    _raise(key, reasons)
+
+
+def refuse_prepared(key: str, graph: HardwareGraph, placed: Placed, settings: Settings) -> None:
+    """What shows in the nodes that hls4ml gets, at once.
+
+    Raises:
+        BackendError: all reasons, one a line.
+    """
+    reasons: list[str] = []
     if len(graph.nodes) < 3:
         reasons.append("the model has no layer behind its input quantizer")
-    for node in graph.nodes:
-        grid = node.format
-        if grid is None or not grid.is_scalar:
-            continue
-        if isinstance(node, Quantize):
-            reasons += _quantizer_reasons(graph, node, grid)
-        if int(grid.width) > _MOST_BITS:
-            reasons.append(f"{node.name} needs {grid.width} bits, and ap_fixed has at most {_MOST_BITS}")
-        if len(graph.consumers(node.name)) > 1:
-            reasons.append(f"{node.name} is read more than once, which is not supported yet")
-        if isinstance(node, Dense):
-            reasons += _dense_reasons(node, settings)
+    for node in placed.graph.nodes:
+        reasons += _reasons(node, placed, settings)
+    _raise(key, reasons)
+
+
+def _raise(key: str, reasons: list[str]) -> None:
     if reasons:
-        raise BackendError("\n".join(f"{key}: {reason}" for reason in reasons))
+        raise BackendError("\n".join(f"{key}: {reason}" for reason in dict.fromkeys(reasons)))
 
 
-def _quantizer_reasons(graph: HardwareGraph, node: Node, grid: FixedPoint) -> Iterator[str]:
-    if isinstance(graph.node(node.inputs[0]), Quantize):
-        first = node.inputs[0]
-        yield f"{node.name} rounds what {first} has rounded already, and hls4ml keeps one; remove one"
+def _reasons(node: Node, placed: Placed, settings: Settings) -> Iterator[str]:
+    graph, grid = placed.graph, node.format
+    if grid is not None and grid.is_scalar and int(grid.width) > _MOST_BITS:
+        yield f"{node.name} needs {grid.width} bits, and ap_fixed has at most {_MOST_BITS}"
+    readers = graph.consumers(node.name)
+    if settings.io_type == "io_stream" and len(readers) + (node.name == graph.output) > _MOST_CLONES:
+        yield f"{node.name} is read {len(readers)} times, and hls4ml copies a stream {_MOST_CLONES} times"
+    source = graph.node(node.inputs[0]) if node.inputs else None
+    if isinstance(node, Table):
+        yield from _table_reasons(node, source)
+    if isinstance(node, Embedding):
+        yield from _embedding_reasons(node, source, settings)
+    if isinstance(node, MaxPool):
+        yield from _pool_reasons(node, settings)
+    if isinstance(node, Dense):
+        yield from _factor_reasons(node, node.n_in, node.n_out, settings)
+    if isinstance(node, Conv):
+        yield from _conv_reasons(node, settings)
+
+
+def _quantizer_reasons(node: Node, grid: FixedPoint) -> Iterator[str]:
     if grid.width == 0:
         yield f"{node.name} has zero bits; leave the layer out"
     if grid.width == 1 and grid.signed and grid.overflow is Overflow.SAT_SYM:
         yield f"{node.name} has one signed bit and symmetric saturation: it holds zero alone"
 
 
-def _dense_reasons(node: Dense, settings: Settings) -> Iterator[str]:
+def _table_reasons(node: Table, source: Node | None) -> Iterator[str]:
+    """hls4ml indexes a table with the raw bits of what it reads."""
+    grid = None if source is None else source.format
+    if grid is None or not grid.is_scalar or not _same_bits(grid, node.address):
+        name = "" if source is None else source.name
+        yield f"{node.name} has addresses of {node.address}, and reads {name} of {grid}; quantize before"
+    if int(node.address.width) > _MOST_ADDRESSES:
+        yield f"{node.name} is a table of {node.address.width} bits; at most {_MOST_ADDRESSES} are supported"
+
+
+def _same_bits(a: FixedPoint, b: FixedPoint) -> bool:
+    return (a.width, a.integer, a.signed) == (b.width, b.integer, b.signed)
+
+
+def _embedding_reasons(node: Embedding, source: Node | None, settings: Settings) -> Iterator[str]:
+    grid = None if source is None else source.format
+    if grid is None or not grid.is_scalar or grid.signed or int(grid.fraction) != 0:
+        yield f"{node.name} reads numbers of {grid}; it takes unsigned whole numbers"
+    elif int(grid.width) > _MOST_ADDRESSES:
+        yield f"{node.name} has row numbers of {grid.width} bits; at most {_MOST_ADDRESSES} are supported"
+    if settings.io_type == "io_stream" and source is not None and len(source.shape) != 1:
+        yield f"{node.name} reads a tensor of {len(source.shape)} axes, which hls4ml cannot do in io_stream"
+
+
+def _pool_reasons(node: MaxPool, settings: Settings) -> Iterator[str]:
+    if any(d != 1 for d in node.dilations):
+        yield f"{node.name} has dilated windows, which hls4ml has not"
+    if any(map(any, node.pads)) and settings.io_type == "io_stream":
+        yield (
+            f"{node.name} pads numbers that may be negative, which hls4ml cannot do in io_stream; "
+            "put a relu or an unsigned quantizer in front of it"
+        )
+
+
+def _conv_reasons(node: Conv, settings: Settings) -> Iterator[str]:
+    points = int(np.prod(node.kernel))
+    n_in, n_out = points * node.n_in, node.n_out
+    yield from _factor_reasons(node, n_in, n_out, settings)
+    if settings.strategy != "latency" and is_depthwise(node) and settings.strategy == "resource_unrolled":
+        yield f"{node.name} is depthwise, and cannot be built with resource_unrolled"
+
+
+def _factor_reasons(node: Node, n_in: int, n_out: int, settings: Settings) -> Iterator[str]:
     """hls4ml takes the nearest reuse factor that it can build and says so in passing; we refuse instead."""
-    if len(node.shape) != 1:
-        yield f"{node.name} (dense at every position) is not supported"
-    size, factor = node.n_in * node.n_out, settings.reuse_factor
+    size, factor = n_in * n_out, settings.reuse_factor
     if settings.strategy == "latency":
         return
-    valid = [f for f in range(1, size + 1) if _buildable(node.n_in, node.n_out, f)]
+    valid = [f for f in range(1, size + 1) if _buildable(n_in, n_out, f)]
     if settings.strategy == "resource_unrolled":
         valid = valid[1:-1]
     if factor not in valid:

@@ -31,7 +31,7 @@ _TYPES = frozenset(
 _GENERATED = re.compile(r"layer\d+(_out|_index)?|[wbs]\d+|\w*config\d+")
 """Names that hls4ml makes by itself."""
 
-_SUFFIXES = ("", "_accum", "_weight", "_bias", "_table", "_scale", "_param")
+_SUFFIXES = ("", "_accum", "_weight", "_bias", "_table", "_scale", "_param", "_embeddings")
 """What hls4ml hangs on a layer's name before ``_t``."""
 
 
@@ -46,14 +46,14 @@ def cpp_names(names: Iterable[str], reserved: Iterable[str] = ()) -> dict[str, s
         >>> list(cpp_names(["fc1", "block.fc1", "/dense/MatMul", "1", "class", "fc", "fc_accum"]).values())
         ['fc1', 'block_fc1', 'dense_MatMul', 'layer_1', 'class_', 'fc', 'fc_accum_']
     """
-    taken = set(reserved)
+    taken = {name.lower() for name in reserved}
     found: dict[str, str] = {}
     for name in names:
         word = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "layer"
         word = f"layer_{word}" if word[0].isdigit() else word
         while _clashes(word, taken):
             word += "_"
-        taken.add(word)
+        taken.add(word.lower())
         found[name] = word
     return found
 
@@ -65,5 +65,5 @@ def _clashes(word: str, taken: set[str]) -> bool:
         or re.fullmatch(r"layer\d+(_out|_index)?|[wbs]\d+|\w*config\d+", word)
     ):
         return True
-    mine = {word + suffix for suffix in _SUFFIXES}
+    mine = {word.lower() + suffix for suffix in _SUFFIXES}
     return any(other + suffix in mine for other in taken for suffix in _SUFFIXES)

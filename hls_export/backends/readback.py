@@ -5,50 +5,46 @@ Nothing in here imports hls4ml; its model is handed in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from hls_export.hardware import Dense, HardwareGraph
+from hls_export.backends.layer_list import Layer
+from hls_export.hardware import Conv, Dense, HardwareGraph
+from hls_export.passes.channels_last import Placed
 from hls_export.report import LayerRow
-
-Names = dict[str, str]
-"""Node name -> C++ name, or -> the node whose tensor it carries."""
+from torchq.formats import FixedPoint
 
 
-def rows(model: Any, graph: HardwareGraph, names: Names, carriers: Names) -> Iterator[LayerRow]:
+def rows(model: Any, layers: Sequence[Layer]) -> Iterator[LayerRow]:
     """The table, read back from hls4ml's graph."""
-    made: dict[str, str] = {}
-    for node in graph.nodes:
-        if node.name not in carriers:
-            made[node.name] = made[node.inputs[0]]
-            continue
-        layer = model.graph.get(names[node.name])
-        if layer is None:
-            made[node.name] = made[node.inputs[0]]
-            continue
-        output = type_text(layer.get_output_variable().type)
+    types: dict[str, str] = {}
+    for layer in layers:
+        made = model.graph[layer.name]
+        node = layer.node
+        types[layer.name] = type_text(made.get_output_variable().type)
+        inputs = layer.spec["inputs"]
         row = LayerRow(
             name=node.name,
             kind=node.kind,
             shape=node.shape,
-            input_type=made[node.inputs[0]] if node.inputs else "",
-            output_type=output,
+            input_type=types[inputs[0]] if inputs else "",
+            output_type=types[layer.name],
         )
-        if isinstance(node, Dense):
+        if isinstance(node, Dense | Conv):
+            places = int(np.prod(node.shape)) // node.n_out
             row = replace(
                 row,
-                weight_type=type_text(layer.weights["weight"].type),
-                bias_type=type_text(layer.weights["bias"].type) if node.bias is not None else "",
-                accumulator_type=type_text(layer.attributes["accum_t"]),
+                weight_type=type_text(made.weights["weight"].type),
+                bias_type=type_text(made.weights["bias"].type) if node.bias is not None else "",
+                accumulator_type=type_text(made.attributes["accum_t"]),
                 weights=node.weight.size + (0 if node.bias is None else node.bias.size),
                 nonzero=int(np.count_nonzero(node.weight)),
-                multiplications=int(node.weight.size),
-                reuse_factor=int(layer.get_attr("reuse_factor", 1)),
+                multiplications=int(node.weight.size) * places,
+                reuse_factor=int(made.get_attr("reuse_factor", 1)),
             )
-        made[node.name] = output
         yield row
 
 
@@ -62,21 +58,48 @@ def type_text(named: Any) -> str:
     return f"{kind}<{precision.width},{precision.integer},{rounding},{overflow}>"
 
 
-def traced(model: Any, graph: HardwareGraph, names: Names, carriers: Names) -> dict[str, dict[str, Any]]:
-    """What the simulation can show: C++ name -> the node whose tensor it is, and its shape."""
+def grid_text(grid: FixedPoint) -> str:
+    """The same of a format of ours."""
+    return str(grid)
+
+
+def ends(graph: HardwareGraph, placed: Placed) -> dict[str, dict[str, Any]]:
+    """Input and output: name, shape, and the order of the axes in memory."""
+    return {
+        "input": {
+            "name": graph.input,
+            "shape": list(graph.input_shape),
+            "axes": _axes(placed, graph.input, graph.input_shape),
+        },
+        "output": {
+            "name": graph.output,
+            "shape": list(graph.output_shape),
+            "axes": _axes(placed, placed.graph.output, graph.output_shape),
+        },
+    }
+
+
+def _axes(placed: Placed, name: str, shape: tuple[int, ...]) -> list[int]:
+    axes = list(placed.axes[name])
+    return axes if placed.graph.node(name).shape == shape else list(range(len(shape)))
+
+
+def traced(model: Any, placed: Placed, layers: Sequence[Layer]) -> dict[str, dict[str, Any]]:
+    """What the simulation can show: C++ name -> the node whose tensor it is, and where its axes stand."""
     found = {}
-    for name, carried in carriers.items():
-        layer = model.graph.get(names[name])
-        if layer is not None and layer.get_attr("function_cpp", None) and layer.get_attr("trace", False):
-            found[names[name]] = {"node": carried, "shape": list(graph.node(carried).shape)}
+    for layer in layers:
+        made = model.graph[layer.name]
+        if made.get_attr("function_cpp", None) and made.get_attr("trace", False):
+            shape = placed.graph.node(layer.carries).shape
+            axes = placed.axes[layer.carries]
+            found[layer.name] = {"node": layer.carries, "shape": list(shape), "axes": list(axes)}
     return found
 
 
-def constants(model: Any, graph: HardwareGraph, names: Names) -> list[dict[str, str]]:
-    """Every weight and bias, and the file that it stands in."""
+def constants(model: Any, layers: Sequence[Layer]) -> list[dict[str, str]]:
+    """Every constant, and the file that it stands in."""
     return [
-        {"layer": node.name, "slot": slot, "file": model.graph[names[node.name]].weights[slot].name}
-        for node in graph.nodes
-        if isinstance(node, Dense)
-        for slot in ("weight", "bias")
+        {"layer": layer.node.name, "slot": slot, "file": weight.name}
+        for layer in layers
+        for slot, weight in model.graph[layer.name].weights.items()
     ]
