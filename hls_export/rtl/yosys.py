@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,7 @@ class Resources:
         version: of the tool.
         options: the command that was run.
         cells: every primitive and how often it stands in the design.
+        depth: LUTs and carries on the longest way from register to register; 0 where it was not asked for.
 
     Example:
         >>> Resources.of_cells({"LUT6": 3, "LUT2": 4, "CARRY8": 2, "FDRE": 10}, "yosys", "0.23").lut
@@ -79,6 +80,7 @@ class Resources:
     version: str
     options: str = ""
     cells: Mapping[str, int] = field(default_factory=dict)
+    depth: int = 0
 
     @classmethod
     def of_cells(cls, cells: Mapping[str, int], tool: str, version: str, options: str = "") -> Resources:
@@ -196,11 +198,13 @@ def synthesise(
                 f"hierarchy -check -top {top}; proc; flatten; opt_expr; opt_clean; opt; wreduce; opt_clean; "
                 "techmap -map adders.v; opt_clean; "
             )
-        commands = f"{before}{script}; tee -q -o stat.json stat -json"
+        # Flip-flops are left out, so that ways end where they do; yosys knows only its own ones as such.
+        commands = f"{before}{script}; tee -q -o stat.json stat -json; tee -q -o path.txt ltp -noff t:FD* %n"
         words = [_program(), "-q", "-p", commands, *map(str, sources)]
         _run(words, Path(folder), top, timeout_s)
-        text = (Path(folder) / "stat.json").read_text(encoding="utf-8")
-    return parse(text, version=version(), options=f"{script} (one chain each)" if one_chain_each else script)
+        text, path = ((Path(folder) / n).read_text(encoding="utf-8") for n in ("stat.json", "path.txt"))
+    options = f"{script} (one chain each)" if one_chain_each else script
+    return replace(parse(text, version=version(), options=options), depth=parse_depth(path))
 
 
 def parse(text: str, *, version: str = "", options: str = "") -> Resources:
@@ -240,6 +244,17 @@ def parse(text: str, *, version: str = "", options: str = "") -> Resources:
         )
     found = re.search(r"Yosys\s+(\S+)", creator)
     return Resources.of_cells(cells, "yosys", version or (found[1] if found else ""), options)
+
+
+def parse_depth(text: str) -> int:
+    """The length of the longest way in what ``ltp`` printed; 0 where there is none.
+
+    Example:
+        >>> parse_depth("Longest topological path in net (length=13):")
+        13
+    """
+    found = re.search(r"\(length=(\d+)\)", text)
+    return int(found[1]) if found else 0
 
 
 def _only(modules: Mapping[str, Any]) -> Any:
