@@ -63,8 +63,9 @@ def sizes_of(
     lacking = [name for name, size in found.items() if size is None]
     if lacking:
         listed = ", ".join(lacking[:8]) + (", ..." if len(lacking) > 8 else "")
+        what = "the shape of {} is" if len(lacking) == 1 else "the shapes of {} are"
         raise ExportError(
-            f"{path}: the shapes of {len(lacking)} tensors are missing ({listed})",
+            f"{path}: {what.format(listed)} missing",
             hint="export it with every size fixed but the batch",
         )
     return {name: size for name, size in found.items() if size is not None}

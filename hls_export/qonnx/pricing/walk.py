@@ -205,19 +205,24 @@ class Walk:
         """Say that a node belongs to a layer that has been read."""
         self.taken.update(op.outputs)
 
-    def quantizer_behind(self, layer: str, tensor: str) -> Behind | None:
+    def quantizer_behind(self, layer: str, tensor: str, exact: Format | None = None) -> Behind | None:
         """The quantizer that belongs to a layer: the only reader of what leaves it.
 
         A tensor that has the layer's name ends the layer: so do our own files tell a layer with an output
         quantizer from one with an activation behind it.
+
+        Args:
+            layer: the layer's name.
+            tensor: what leaves it.
+            exact: the format of what leaves it.
         """
         reader = self.only_reader(tensor)
         if tensor == layer or reader is None:
             return None
         if reader.kind == "Reshape" and reader.name.startswith(f"{layer}."):  # our own files drop axes there
-            found = self.quantizer_behind(layer, reader.outputs[0])
+            found = self.quantizer_behind(layer, reader.outputs[0], exact)
             return None if found is None else replace(found, ops=(reader, *found.ops))
-        return self.quantizer(reader, None)
+        return self.quantizer(reader, exact)
 
     def quantizer(self, op: Op, source: Format | None) -> Behind | None:
         """What a quantizing node, and those that go with it, do; None for other nodes."""
@@ -320,14 +325,14 @@ class Walk:
             tensor: what leaves it before the quantizer.
         """
         name = self.name(op)
-        behind = self.quantizer_behind(name, tensor)
+        specs = tuple(flow.spec for flow in sources)
+        behind = self.quantizer_behind(name, tensor, layer.format_of(specs))
         if behind is not None and "output" in layer.slots:
             self.settle(behind)
             layer.set_quantizer("output", Stated(behind.grid.format))
             tensor = behind.tensor
         else:
             behind = None
-        specs = tuple(flow.spec for flow in sources)
         kept = layer.keeps_grid and all(flow.quantized for flow in sources)
         made = self.put(tensor, name, layer.format_of(specs), quantized=kept or behind is not None)
         self.works += layer.workloads(name, specs, made)
