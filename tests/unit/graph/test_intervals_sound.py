@@ -25,13 +25,13 @@ def check(network: Network) -> None:
 
 
 @given(flat_networks())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_vectors(network: Network) -> None:
     check(network)
 
 
 @given(image_networks())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_images(network: Network) -> None:
     check(network)
 

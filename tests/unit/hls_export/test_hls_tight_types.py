@@ -90,7 +90,7 @@ def networks(draw: st.DrawFn) -> tuple[nn.Sequential, int]:
 
 
 @given(networks())
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_dense_layers_have_the_type_that_the_lowering_gives_them(case: tuple[nn.Sequential, int]) -> None:
     model, size = case
     hardware = as_hardware(model, size)

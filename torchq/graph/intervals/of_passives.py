@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -25,8 +23,10 @@ def passive_step(step: Step, passive: Passive, site: Site) -> Found:
         site: where it stands.
     """
     node, source = site.node, site.sources[0]
+    if node.kind == "item":
+        return Found(_item(step, source, site))
     if passive.moves:
-        return Found(_item(step, source, site) if isinstance(source, tuple) else _moved(step, site))
+        return Found(_moved(step, site))
     if passive.kind == "identity":
         return Found(source)
     if passive.kind == "relu":
@@ -55,9 +55,9 @@ def _moved(step: Step, site: Site) -> Interval | None:
     return x.mapped(lambda codes: codes.reshape(-1)[indices])
 
 
-def _item(step: Step, source: tuple[Any, ...], site: Site) -> Value:
-    """One of the tensors that a layer returns."""
-    picked: Value = source[int(step.call.args[1])]
+def _item(step: Step, source: Value, site: Site) -> Value:
+    """One of the tensors that a layer returns; without a rule for it, what its format says."""
+    picked: Value = source[int(step.call.args[1])] if isinstance(source, tuple) else None
     return picked if picked is not None or site.node.format is None else by_format(site).value
 
 
