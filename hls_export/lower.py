@@ -21,6 +21,7 @@ def lower(
     reuse_factor: int = 1,
     strategy: str = "latency",
     top: str = "myproject",
+    latency_cutoff: float = 5.0,
 ) -> Project:
     """Write a hardware project.
 
@@ -33,7 +34,9 @@ def lower(
         io_type: ``"io_parallel"`` or ``"io_stream"``.
         reuse_factor: how often one multiplier is used for one sample.
         strategy: how matrix products are built, ``"latency"`` or ``"resource"``.
-        top: the name of the top function.
+        top: the name of the top function or module.
+        latency_cutoff: backend ``"rtl"``: how much delay a pipeline stage may have, in alkaid's units (about
+            an adder each): less means more stages and a faster clock.
 
     Returns:
         The project; ``.compile()`` and ``.predict(x)`` run it.
@@ -44,7 +47,7 @@ def lower(
         UnknownNameError: no such backend.
     """
     target = BACKENDS.get(backend)
-    settings = Settings(part, clock_ns, io_type, reuse_factor, strategy, top)
+    settings = Settings(part, clock_ns, io_type, reuse_factor, strategy, top, latency_cutoff)
     graph = model if isinstance(model, HardwareGraph) else read(model)
     return target.lower(graph, Path(out), settings)
 

@@ -58,9 +58,9 @@ def emulator_reading(graph: HardwareGraph, x: Array) -> Reading:
 
 
 def project_reading(project: Project, graph: HardwareGraph, x: Array) -> Reading:
-    """The compiled C++ of a project."""
+    """The simulation of a project: its compiled C++, or its Verilog."""
     return Reading(
-        "C simulation", project.predict(x), lambda samples: _by_tensor(graph, project.trace(samples))
+        project.reading, project.predict(x), lambda samples: _by_tensor(graph, project.trace(samples))
     )
 
 

@@ -115,19 +115,20 @@ class Verification:
 def verify(
     model: nn.Module | Graph | None,
     onnx_path: str | Path,
-    project: Project | None,
+    project: Project | Sequence[Project] | None,
     x: npt.ArrayLike,
     extra: npt.ArrayLike | None = None,
 ) -> Verification:
     """Compute the same samples in every way there is, and compare every value.
 
     The reference is torch in float64, or the ONNX file where no model is given. Compared with it are the ONNX
-    file in float64, our emulator on the graph read from the file, and the compiled C++ of the project.
+    file in float64, our emulator on the graph read from the file, and the compiled C++ or the Verilog of each
+    project.
 
     Args:
         model: the quantized model (or its traced graph), or None.
         onnx_path: the file that was exported from it.
-        project: what was lowered from the file, or None; it is compiled if it is not yet.
+        project: what was lowered from the file, one or several, or None; compiled if that was not done yet.
         x: samples ``[n, *input shape]``, such as a test set.
         extra: more of them, such as :func:`hls_export.adversarial`.
 
@@ -148,17 +149,18 @@ def verify(
     samples = np.concatenate(list(sets.values()))
     if not len(samples):
         raise DataError("there are no vectors to compare", hint="give at least one")
-    if project is not None and project.digest not in (None, graph.digest()):
-        raise VerifyError(
-            f"{project.path} was lowered from another model than {onnx_path}", hint="lower it again"
-        )
+    projects = () if project is None else (project,) if isinstance(project, Project) else tuple(project)
+    for each in projects:
+        if each.digest not in (None, graph.digest()):
+            raise VerifyError(
+                f"{each.path} was lowered from another model than {onnx_path}", hint="lower it again"
+            )
     readings: list[Reading] = []
     if model is not None:
         readings.append(torch_reading(_traced(model, graph.input_shape), samples))
     readings.append(onnx_reading(onnx_path, samples))
     readings.append(emulator_reading(graph, samples))
-    if project is not None:
-        readings.append(project_reading(project, graph, samples))
+    readings += [project_reading(each, graph, samples) for each in projects]
     return judge(readings, sets, layer_names(graph), graph.output_format.lsb)
 
 

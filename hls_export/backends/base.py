@@ -122,6 +122,9 @@ class Project(ABC):
         graph: the model; None for a project that was opened again.
     """
 
+    reading: str = "C simulation"
+    """What its results are called in comparisons."""
+
     def __init__(self, path: Path, graph: HardwareGraph | None) -> None:
         self.path = path
         self.graph = graph

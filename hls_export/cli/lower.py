@@ -22,6 +22,14 @@ from hls_export.backends.base import DEFAULT_PART, IO_TYPES
 )
 @click.option("--strategy", default="latency", show_default=True, help="How matrix products are built.")
 @click.option("--top", default="myproject", show_default=True, help="Name of the top function.")
+@click.option(
+    "--latency-cutoff",
+    type=float,
+    default=5.0,
+    show_default=True,
+    help="Backend rtl: delay of a pipeline stage, in adders.",
+)
+@click.option("--synthesize", is_flag=True, help="Backend rtl: count LUT, FF and DSP with yosys.")
 @click.option("--vectors", type=click.Path(path_type=Path), help="A .npy file of samples to compare as well.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the adversarial vectors.")
 def command(
@@ -34,38 +42,53 @@ def command(
     reuse_factor: int,
     strategy: str,
     top: str,
+    latency_cutoff: float,
+    synthesize: bool,
     vectors: Path | None,
     seed: int,
 ) -> int:
-    """Write the HLS project of MODEL, compile it, and say whether it equals the file.
+    """Write the HLS or Verilog project of MODEL, simulate it, and say whether it equals the file.
 
     Exit code 0: every value of every vector is equal. 1: it is not. 2: something to mend.
     """
+    from hls_export.backends import BACKENDS
+    from hls_export.backends.rtl import RtlBackend
     from hls_export.cli import samples, show
     from hls_export.lower import lower
     from hls_export.qonnx import read
+    from hls_export.rtl.project import RtlProject
     from hls_export.verify import verify
+    from torchq.errors import BackendError
     from torchq.files import atomic_write_text
 
     console = show.console()
     graph = read(model)
     x = samples.vectors(graph, vectors, seed)
-    project = lower(
-        graph,
-        out,
-        backend=backend,
-        part=part,
-        clock_ns=clock_ns,
-        io_type=io_type,
-        reuse_factor=reuse_factor,
-        strategy=strategy,
-        top=top,
-    )
+    if synthesize and not isinstance(BACKENDS.get(backend), RtlBackend):
+        raise BackendError(f"backend {backend} is not synthesised here", hint="take --backend rtl")
+    with console.status("writing the project ..."):
+        project = lower(
+            graph,
+            out,
+            backend=backend,
+            part=part,
+            clock_ns=clock_ns,
+            io_type=io_type,
+            reuse_factor=reuse_factor,
+            strategy=strategy,
+            top=top,
+            latency_cutoff=latency_cutoff,
+        )
     show.show_report(console, project.report())
     with console.status("compiling and comparing ..."):
         project.compile()
         verdict = verify(None, model, project, x)
     atomic_write_text(out / "verify.json", json.dumps(verdict.to_dict(), indent=1) + "\n")
     show.show_verdict(console, verdict)
+    if isinstance(project, RtlProject):
+        if synthesize:
+            with console.status("yosys synthesises (minutes for a large network) ..."):
+                project.synthesize()
+        show.show_resources(console, project.report())
     console.print(str(out), highlight=False, markup=False)
     return 0 if verdict.agree else 1

@@ -28,6 +28,22 @@ def show_report(console: Console, report: FpgaReport) -> None:
         console.print(f"{report.tool}: {note}", highlight=False, markup=False)
 
 
+def show_resources(console: Console, report: FpgaReport) -> None:
+    """One line a figure, and where the figures come from."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for name, value in report.resources.items():
+        table.add_row(name, f"{value:,}")
+    console.print(table)
+    console.print(f"source: {report.tool}", highlight=False, markup=False)
+    if report.source == "yosys":
+        for note in report.notes:
+            console.print(note, highlight=False, markup=False)
+
+
 def short(text: str) -> str:
     """A type without what C++ takes for granted.
 

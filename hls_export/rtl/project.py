@@ -47,6 +47,8 @@ class RtlProject(Project):
         graph: the model, if it is at hand.
     """
 
+    reading = "RTL simulation"
+
     def __init__(self, path: Path, graph: HardwareGraph | None = None) -> None:
         super().__init__(path, graph)
         self.facts = read_marker(path)
