@@ -153,7 +153,8 @@ def _quantize(node: Quantize, dtype: torch.dtype) -> Step:
 
     def wrap(x: Tensor) -> Tensor:
         codes = round_to_integer(x.to(torch.float64) * up, rounding)
-        return wrapped(codes, _tensor(low), _tensor(span)).mul_(lsb).to(dtype)
+        ends = (torch.as_tensor(end, dtype=torch.float64) for end in (low, span))
+        return wrapped(codes, *ends).mul_(lsb).to(dtype)
 
     def coarse(x: Tensor) -> Tensor:
         return grid.quantize_tensor(x.to(torch.float64)).to(dtype)

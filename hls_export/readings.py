@@ -39,9 +39,17 @@ def torch_reading(graph: Graph, x: Array) -> Reading:
 
     from torchq.graph import evaluate
 
+    axes = {node.name: node.batch_axis for node in graph.nodes}
+    whole = any(getattr(node.module, "reads_integers", False) for node in graph.nodes)
+
     def run(samples: Array) -> dict[str, Array]:
-        values = evaluate(graph, torch.from_numpy(samples))
-        return {name: value.detach().cpu().numpy() + 0.0 for name, value in values.items()}
+        given = torch.from_numpy(samples)
+        values = evaluate(graph, given.long() if whole else given)
+        tensors = {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
+        return {
+            name: value.detach().movedim(axes[name], 0).to(torch.float64).cpu().numpy() + 0.0
+            for name, value in tensors.items()
+        }
 
     return Reading("torch", run(x)[graph.output], run)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hls_export.hardware import Conv, Dense, HardwareGraph, Quantize, Relu, Reshape
+from hls_export.hardware import Conv, Dense, Embedding, HardwareGraph, Quantize, Relu, Reshape
 from torchq.errors import ExportError
 from torchq.formats import FixedPoint
 
@@ -29,7 +29,7 @@ def adversarial(graph: HardwareGraph, n: int, seed: int = 0) -> Array:
     First the few that are always worth having (zeros, all low, all high, far beyond the range, one-hot
     extremes, the inputs that drive each sum of the first matrix product to its ends), then in equal parts:
     ties and their neighbours one ulp away, edges of the grid, values on the grid, values beside it, sparse
-    extremes, values beyond the range.
+    extremes, values beyond the range. Where the input picks rows of an embedding, whole numbers of rows.
 
     Args:
         graph: tells the input's shape and format.
@@ -52,6 +52,11 @@ def adversarial(graph: HardwareGraph, n: int, seed: int = 0) -> Array:
     """
     shape = graph.input_shape
     size = math.prod(shape)
+    rows = _rows(graph)
+    if rows is not None:
+        numbers = np.random.default_rng([seed, 1]).integers(rows, size=(n, *shape)).astype(np.float64)
+        ends = [np.zeros(shape), np.full(shape, rows - 1.0)]
+        return np.ascontiguousarray(np.concatenate([ends, numbers])[:n])
     grid = _input_format(graph)
     lsb, low, high = (
         np.broadcast_to(np.asarray(v), shape).reshape(size) for v in (grid.lsb, grid.lo, grid.hi)
@@ -62,6 +67,14 @@ def adversarial(graph: HardwareGraph, n: int, seed: int = 0) -> Array:
         fixed = np.concatenate([fixed[: min(3, n)], fixed[np.sort(keep)]])
     rest = _drawn(n - len(fixed), lsb, low, high, np.random.default_rng([seed, 2]))
     return np.ascontiguousarray(np.concatenate([fixed, rest])[:n].reshape(n, *shape)) + 0.0
+
+
+def _rows(graph: HardwareGraph) -> int | None:
+    """How many rows the input's numbers pick from; None if they are no numbers of rows."""
+    for node in graph.nodes:
+        if isinstance(node, Embedding):
+            return len(node.weight)
+    return None
 
 
 def _input_format(graph: HardwareGraph) -> FixedPoint:

@@ -12,6 +12,7 @@ INPUTS = {
     "AveragePool": (1, 1),
     "BatchNormalization": (5, 5),
     "BipolarQuant": (2, 2),
+    "Cast": (1, 1),
     "Concat": (1, 1000),
     "Constant": (0, 0),
     "Conv": (2, 3),

@@ -41,6 +41,8 @@ class Builder:
         self.emit = Emitter(name)
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.formats: dict[str, str] = {}
+        self._tables: dict[tuple[bytes, float], tuple[str, str]] = {}
+        self._ones: set[str] = set()
 
     def node(
         self,
@@ -116,6 +118,13 @@ class Builder:
         if not grid.holds(exact).all():
             raise ExportError(f"{where} has values beside the grid of {format}")
         return self.emit.parameter(where, exact, grid)
+
+    def one(self, name: str) -> str:
+        """The number 1, written once a name."""
+        if name not in self._ones:
+            self._ones.add(name)
+            self.emit.constant(name, np.ones(1))
+        return name
 
     # ------------------------------------------------------------------ products with weights
 
@@ -215,8 +224,12 @@ class Builder:
 
     def table(self, address: str, table: Table, name: str, output: str) -> str:
         """A lookup, of codes that a quantizer to ``table.input`` made."""
-        values = self.emit.constant(f"{name}.values", np.asarray(table.values, dtype=np.float64))
-        step = self.emit.constant(f"{name}.step", float(table.input.lsb))
+        exact = np.asarray(table.values, dtype=np.float64)
+        key = (exact.tobytes(), float(table.input.lsb))
+        if key not in self._tables:
+            values = self.emit.constant(f"{name}.values", exact)
+            self._tables[key] = (values, self.emit.constant(f"{name}.step", float(table.input.lsb)))
+        values, step = self._tables[key]
         self.formats[output] = str(table.output)
         return self.node(
             own.TABLE,

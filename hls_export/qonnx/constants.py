@@ -103,7 +103,7 @@ def _no_zero_point(op: Op, zeropt: npt.NDArray[Any]) -> None:
         )
 
 
-def _moved(source: Constant, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Constant:
+def moved(source: Constant, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Constant:
     """A constant whose elements move, and its grid with them."""
     grid = source.grid
     if grid is not None and not grid.is_scalar:
@@ -116,13 +116,13 @@ def _moved(source: Constant, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]
 
 def _transpose(op: Op, sources: list[Constant]) -> Constant:
     axes = op.attributes.get("perm")
-    return _moved(sources[0], lambda v: np.transpose(v, axes))
+    return moved(sources[0], lambda v: np.transpose(v, axes))
 
 
 def _reshape(op: Op, sources: list[Constant]) -> Constant:  # noqa: ARG001
     wanted = [int(n) for n in sources[1].values.ravel()]
     shape = [sources[0].values.shape[i] if n == 0 else n for i, n in enumerate(wanted)]
-    return _moved(sources[0], lambda v: v.reshape(shape))
+    return moved(sources[0], lambda v: v.reshape(shape))
 
 
 def _identity(op: Op, sources: list[Constant]) -> Constant:  # noqa: ARG001

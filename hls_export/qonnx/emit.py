@@ -92,7 +92,7 @@ class Emitter:
         self._nodes.append(
             helper.make_node(kind, list(inputs), [output], name=name, domain=domain or None, **attributes)
         )
-        if shape is not None:
+        if shape is not None and kind != "Cast":
             self._shapes[output] = (BATCH, *shape)
         return output
 

@@ -61,10 +61,11 @@ def _moved(build: Builder, node: TorchNode, sources: list[str]) -> str:
 def _item(build: Builder, node: TorchNode, sources: list[Any]) -> Any:  # noqa: ARG001
     step = node.step
     assert step is not None, "only the input has none"  # noqa: S101
-    made = sources[0][int(step.call.args[1])]
+    items = sources[0]
+    made = items[int(step.call.args[1])]
     if made is None:
         raise ExportError(f"{node.name} is a result of {node.inputs[0]} that has no fixed-point form")
-    return made
+    return made() if callable(made) else made
 
 
 def _places(node: TorchNode, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:

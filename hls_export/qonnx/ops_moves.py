@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hls_export.hardware import Concat, Reshape, Select, Transpose
+from hls_export.hardware import Concat, Embedding, Identity, Reshape, Select, Transpose
 from hls_export.qonnx.load import Op
 from hls_export.qonnx.reader import Reader, made_of, reads, sample_axis
 from torchq.errors import ExportError
@@ -63,8 +63,17 @@ def _concat(reader: Reader, op: Op) -> None:
     reader.add(made_of(Concat, op, *sources, shape=shape, axis=axis), op.outputs[0])
 
 
+@reads("Cast")
+def _cast(reader: Reader, op: Op) -> None:
+    """Another type for the same number: whole numbers that pick rows. Readers of the result check that."""
+    reader.add(made_of(Identity, op, reader.source(op)), op.outputs[0])
+
+
 @reads("Gather")
 def _gather(reader: Reader, op: Op) -> None:
+    if reader.is_constant(op, 0):
+        _embedding(reader, op)
+        return
     source = reader.source(op)
     places = reader.constant(op, 1, "indices").values
     axis = sample_axis(op, int(op.attributes.get("axis", 0)), source.shape)
@@ -73,6 +82,21 @@ def _gather(reader: Reader, op: Op) -> None:
         raise ExportError(f"{op} picks places beside axis {axis + 1} of samples of shape {source.shape}")
     picked = places.astype(np.int64)
     _select(reader, op, lambda numbers: np.take(numbers, picked, axis=axis))
+
+
+def _embedding(reader: Reader, op: Op) -> None:
+    source, rows = reader.source(op, 1), reader.constant(op, 0, "rows")
+    if int(op.attributes.get("axis", 0)) != 0 or rows.values.ndim != 2:
+        raise ExportError(f"{op} picks from a constant of shape {rows.values.shape}, which has no rows")
+    made = made_of(
+        Embedding,
+        op,
+        source,
+        shape=(*source.shape, rows.values.shape[1]),
+        weight=rows.values,
+        weight_format=rows.stands_on(f"the rows of {op}"),
+    )
+    reader.add(made, op.outputs[0])
 
 
 def _select(reader: Reader, op: Op, move: Callable[[Places], Any]) -> None:

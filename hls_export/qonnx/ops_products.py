@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hls_export.hardware import (
     Add,
@@ -16,13 +18,14 @@ from hls_export.hardware import (
     Mul,
     Node,
     ScaleShift,
+    Select,
     Sub,
     SumPool,
     Weighted,
     placed,
 )
 from hls_export.qonnx.batch_norm import fold_batch_norm
-from hls_export.qonnx.constants import Constant
+from hls_export.qonnx.constants import Constant, moved
 from hls_export.qonnx.load import Op
 from hls_export.qonnx.reader import Reader, made_of, reads
 from hls_export.qonnx.shapes import against, formats_like
@@ -54,7 +57,7 @@ def _gemm(reader: Reader, op: Op) -> None:
         )
     weight = reader.constant(op, 1, "weight")
     if op.attributes.get("transB", 0):
-        weight = _transposed(weight)
+        weight = moved(weight, np.transpose)
     _dense(reader, op, weight, reader.constant(op, 2, "bias") if reader.has(op, 2) else None)
 
 
@@ -79,15 +82,6 @@ def _with_bias(op: Op, made: Dense | Conv, bias: Constant) -> Dense | Conv:
         raise ExportError(f"{op} adds a bias of shape {values.shape} to {made.n_out} outputs")
     grid = formats_like(bias.stands_on(f"the bias of {op}"), values.shape, (values.size,))
     return replace(made, bias=np.broadcast_to(values.reshape(-1), (made.n_out,)), bias_format=grid)
-
-
-def _transposed(constant: Constant) -> Constant:
-    grid = constant.grid
-    if grid is not None and not grid.is_scalar:
-        fields = (grid.width, grid.integer, grid.signed)
-        width, integer, signed = (np.broadcast_to(f, constant.values.shape).T for f in fields)
-        grid = replace(grid, width=width, integer=integer, signed=signed)
-    return Constant(constant.values.T, grid)
 
 
 # ---------------------------------------------------------------------- convolutions
@@ -131,6 +125,68 @@ def _conv(reader: Reader, op: Op) -> None:
     if reader.has(op, 2):
         made = _with_bias(op, made, reader.constant(op, 2, "bias"))
     reader.add(made, op.outputs[0])
+
+
+@reads("ConvTranspose")
+def _conv_transpose(reader: Reader, op: Op) -> None:
+    """A convolution of the sample with zeros between its values, with the kernel turned round."""
+    source, weight = reader.source(op), reader.constant(op, 1, "weight")
+    groups, axes = int(op.attributes.get("group", 1)), weight.values.ndim - 2
+    channels = source.shape[0] if source.shape else 0
+    if axes not in (1, 2) or len(source.shape) != axes + 1 or weight.values.shape[0] != channels:
+        raise ExportError(
+            f"{op} has samples of shape {source.shape} and a weight of shape {weight.values.shape}"
+        )
+    if op.attributes.get("output_shape") or str(op.attributes.get("auto_pad", "NOTSET")) != "NOTSET":
+        raise ExportError(f"{op} says the size of its output", hint="say pads and output_padding")
+    kernel = weight.values.shape[2:]
+    strides, cuts, dilations = geometry(op, source.shape, kernel)
+    more = tuple(int(n) for n in op.attributes.get("output_padding", (0,) * axes))
+    reach = [(k - 1) * d for k, d in zip(kernel, dilations, strict=True)]
+    pads = [(r - a, r - b + m) for r, (a, b), m in zip(reach, cuts, more, strict=True)]
+    spread = _spread(source.shape, strides, pads)
+    between = made_of(Select, op, source, shape=spread.shape, indices=spread)
+    between = reader.add(replace(between, name=f"{op.name}.spread"), f"{op.outputs[0]}.spread")
+    kept = tuple((max(a, 0), max(b, 0)) for a, b in pads)
+    turned = moved(weight, lambda values: _turned(values, groups))
+    rows = zip(spread.shape[1:], kernel, (1,) * axes, kept, dilations, strict=True)
+    sizes = tuple(placed(*row) for row in rows)
+    made = made_of(
+        Conv,
+        op,
+        between,
+        shape=(turned.values.shape[0], *sizes),
+        weight=turned.values,
+        weight_format=turned.stands_on(f"the weight of {op}"),
+        groups=groups,
+        strides=(1,) * axes,
+        pads=kept,
+        dilations=dilations,
+    )
+    if reader.has(op, 2):
+        made = _with_bias(op, made, reader.constant(op, 2, "bias"))
+    reader.add(made, op.outputs[0])
+
+
+def _spread(
+    shape: tuple[int, ...], strides: tuple[int, ...], pads: list[tuple[int, int]]
+) -> npt.NDArray[np.int64]:
+    """Places of the values with zeros (-1) between them; pads below zero cut at the ends."""
+    sizes = [(n - 1) * s + 1 for n, s in zip(shape[1:], strides, strict=True)]
+    spread = np.full((shape[0], *sizes), -1, dtype=np.int64)
+    every: Any = (slice(None), *(slice(None, None, s) for s in strides))
+    spread[every] = np.arange(math.prod(shape)).reshape(shape)
+    rows = zip(sizes, pads, strict=True)
+    inside: Any = (slice(None), *(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in rows))
+    return np.asarray(spread[inside])
+
+
+def _turned(values: npt.NDArray[Any], groups: int) -> npt.NDArray[Any]:
+    """``[channels, n_out / groups, *kernel]`` as ``[n_out, channels / groups, *kernel]``, turned round."""
+    kernel = values.shape[2:]
+    split = values.reshape(groups, -1, values.shape[1], *kernel).swapaxes(1, 2)
+    axes = tuple(range(2, 2 + len(kernel)))
+    return np.asarray(np.flip(split.reshape(-1, split.shape[2], *kernel), axes))
 
 
 def geometry(

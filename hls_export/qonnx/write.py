@@ -16,11 +16,16 @@ from torch import Tensor, nn
 from hls_export.compare import Reading, compare
 from hls_export.hardware import HardwareGraph
 from hls_export.qonnx import (  # noqa: F401 - they register the kinds that they write
+    layers_attention,
+    layers_embedding,
     layers_merges,
     layers_moves,
+    layers_norm,
     layers_pools,
     layers_products,
+    layers_recurrent,
     layers_tables,
+    layers_transposed,
 )
 from hls_export.qonnx.builder import Builder
 from hls_export.qonnx.emit import IR_VERSION, OPSET

@@ -29,6 +29,7 @@ STEP_BY_STEP = ("QGRU", "QLSTM", "QLayerNorm", "QMultiheadAttention", "QRNN")
 """Layers that a file says in many steps, each of which is priced by itself."""
 OTHERWISE = {
     ("QConv1d", 1): "padding other than zeros is written as picked values: more is read",
+    ("QConvTranspose2d", 0): "a weight's formats per channel are written as the widest of them",
     ("QConv2d", 2): "padding, and a weight's formats per channel are written as the widest of them",
 }
 
