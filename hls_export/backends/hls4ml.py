@@ -32,7 +32,6 @@ from hls_export.passes import (
     flatten,
     merge_quantizers,
     quantize_first,
-    rounding_room,
 )
 from hls_export.passes.channels_last import Placed, channels_last
 from hls_export.passes.drop_idle_quantizers import drop_idle_quantizers
@@ -43,10 +42,12 @@ from hls_export.passes.keep_formats import keep_formats
 from hls_export.passes.maxima_as_pools import maxima_as_pools
 from hls_export.passes.padded_windows import padded_windows, zeros_around
 from hls_export.passes.pairs import pairs
+from hls_export.passes.plain_formats import plain_formats
 from hls_export.passes.selects_as_products import selects_as_products
 from hls_export.passes.sums_as_products import sums_as_products
 from hls_export.passes.two_axes import two_axes
 from hls_export.passes.whole_kernels import whole_kernels
+from hls_export.passes.wide_enough import wide_enough
 from hls_export.report import FpgaReport
 from torchq.errors import BackendError
 from torchq.formats import FixedPoint
@@ -98,12 +99,12 @@ class Hls4mlBackend(Backend):
 
 def prepare(graph: HardwareGraph, io_type: str) -> HardwareGraph:
     """The graph in the nodes that hls4ml has, with a type on every edge that is wide enough."""
-    graph = merge_quantizers(flatten(quantize_first(drop_identities(drop_unread(graph)))))
+    graph = merge_quantizers(flatten(quantize_first(drop_identities(drop_unread(plain_formats(graph))))))
     graph = whole_kernels(maxima_as_pools(sums_as_products(equal_shapes(pairs(graph)))))
     graph = padded_windows(annotate(graph), convolutions=io_type == "io_stream")
     graph = selects_as_products(graph, keep=lambda node: pads_alone(node, graph))
     graph = drop_identities(flat_last(two_axes(graph)))
-    return rounding_room(drop_idle_quantizers(keep_formats(annotate(graph))))
+    return wide_enough(drop_idle_quantizers(keep_formats(annotate(graph))))
 
 
 def pads_alone(node: Select, graph: HardwareGraph) -> bool:

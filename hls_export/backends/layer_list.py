@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import singledispatch
 from typing import Any
 
@@ -39,8 +39,10 @@ from hls_export.hardware import (
 )
 from hls_export.passes.channels_last import Axes, Placed
 from hls_export.passes.padded_windows import zeros_around
+from hls_export.passes.plain_formats import common_format
 from hls_export.passes.rewrite import tight
 from hls_export.passes.whole_kernels import is_depthwise
+from hls_export.passes.wide_enough import needed_integer
 from torchq.errors import BackendError
 from torchq.formats import FixedPoint, Overflow, Rounding
 
@@ -132,10 +134,19 @@ def layer_list(placed: Placed, names: Mapping[str, str], io_type: str) -> list[L
             continue
         spec, types = layer(node, view)
         carried = view.carries[node.name]
-        types = {"result": format_of(placed.graph.node(carried)), **types}
+        types = {"result": _result(placed.graph.node(carried), placed.graph), **types}
         layers.append(Layer(node, carried, spec, types))
         view.at[node.name] = view.names[node.name]
     return layers
+
+
+def _result(node: Node, graph: HardwareGraph) -> FixedPoint:
+    if not isinstance(node, Input):
+        return format_of(node)
+    grid = graph.consumers(node.name)[0].format
+    if grid is None:
+        raise BackendError(f"{node.name} has no format")
+    return raw_format(grid)
 
 
 def fused(graph: HardwareGraph) -> dict[str, str]:
@@ -145,9 +156,32 @@ def fused(graph: HardwareGraph) -> dict[str, str]:
         readers = graph.consumers(node.name)
         alone = len(readers) == 1 and isinstance(readers[0], Quantize) and node.name != graph.output
         computes = not isinstance(node, (Quantize, *MOVES))
-        fits = alone and computes and format_of(readers[0]).is_scalar
+        fits = alone and computes and _roundable(node, graph, readers[0].format)
         carried[node.name] = readers[0].name if fits else node.name
     return carried
+
+
+def _roundable(node: Node, graph: HardwareGraph, grid: FixedPoint | None) -> bool:
+    """Whether what a layer computes has the bits that rounding to a format asks for."""
+    if grid is None or not grid.is_scalar:
+        return False
+    return isinstance(node, Input) or _integer_bits(node, graph) >= needed_integer(grid)
+
+
+def _integer_bits(node: Node, graph: HardwareGraph) -> int:
+    """The integer bits of what a layer assigns to its result; its C++ type has at least those."""
+    inputs = [int(format_of(graph.node(name)).integer) for name in node.inputs]
+    if isinstance(node, Dense | Conv | Matmul):
+        return int(format_of(node).integer)
+    if isinstance(node, Table):
+        return int(constant(node.values).integer)
+    if isinstance(node, Embedding):
+        return int(constant(node.weight).integer)
+    if isinstance(node, ScaleShift):
+        return inputs[0] + int(constant(node.scale).integer)
+    if isinstance(node, LeakyRelu):
+        return inputs[0] + min(int(constant(node.slope).integer), 0)
+    return sum(inputs) if isinstance(node, Mul) else min(inputs)
 
 
 def moves_nothing(node: Node, view: View) -> bool:
@@ -173,10 +207,29 @@ Spec = tuple[dict[str, Any], dict[str, FixedPoint]]
 
 
 def format_of(node: Node) -> FixedPoint:
-    """The format of an edge that has one."""
+    """The format of an edge that has one; of all its elements, where theirs differ."""
     if node.format is None:
         raise BackendError(f"{node.name} has no format")
-    return node.format
+    if node.format.is_scalar:
+        return node.format
+    return replace(common_format(node.format), rounding=Rounding.TRN, overflow=Overflow.WRAP)
+
+
+def raw_format(grid: FixedPoint) -> FixedPoint:
+    """The type of an input whose elements are then rounded (``TRN`` or ``RND``) to formats of their own.
+
+    Both ask for the bits down to one below their last one, and for nothing further down.
+
+    Example:
+        >>> str(raw_format(FixedPoint(np.array([4, 3]), 2, rounding="RND")))
+        'ap_fixed<5,2,TRN,SAT>'
+    """
+    common = common_format(grid)
+    integer = max(int(common.integer), needed_integer(grid))
+    below = 1 if grid.rounding is Rounding.RND else 0
+    overflow = Overflow.WRAP if grid.overflow is Overflow.WRAP else Overflow.SAT
+    width = integer + int(common.fraction) + below
+    return FixedPoint(max(width, 1), integer, common.signed, Rounding.TRN, overflow)
 
 
 def constant(values: Array) -> FixedPoint:
@@ -196,10 +249,24 @@ def _input(node: Input, view: View) -> Spec:
 @layer.register
 def _quantize(node: Quantize, view: View) -> Spec:
     size = math.prod(node.shape)
-    grid = format_of(node)
-    if grid.is_scalar:
+    grid = node.format
+    if grid is None or grid.is_scalar:
         return {**view.base(node, "Activation"), "activation": "linear", "n_in": size}, {}
-    raise BackendError(f"{node.name} has a format that differs by element")
+    spec = view.base(node, "FixedPointQuantizer")
+    spec |= {
+        "mask_kbi": tuple(_mask(values, node, view) for values in (grid.signed, grid.width, grid.integer)),
+        "RND": str(grid.rounding),
+        "SAT": str(grid.overflow),
+        "fusible": None,
+        "overrides": {},
+    }
+    return spec, {}
+
+
+def _mask(values: Any, node: Node, view: View) -> Any:
+    """A property of each element, in the order of the memory; with hls4ml's batch axis in front."""
+    spread = np.broadcast_to(np.asarray(values), node.shape).transpose(view.axes(node.name))
+    return np.ascontiguousarray(spread).astype(np.int16)[None]
 
 
 # ---------------------------------------------------------------------- one input

@@ -42,6 +42,7 @@ CAPABILITIES = Capabilities(
     strategies=STRATEGIES,
     roundings=frozenset(Rounding),
     overflows=frozenset(Overflow),
+    formats_per_element=True,
 )
 
 _MOST_BITS = 1023
@@ -64,6 +65,8 @@ def refuse(key: str, graph: HardwareGraph, settings: Settings) -> None:
     for node in graph.nodes:
         if isinstance(node, Quantize) and node.format is not None and node.format.is_scalar:
             reasons += _quantizer_reasons(node, node.format)
+        if isinstance(node, Quantize) and node.format is not None and not _uniform(node.format):
+            reasons += _element_reasons(node, node.format, graph, settings)
         if isinstance(node, Matmul) and settings.io_type == "io_stream":
             reasons.append(f"{node.name} multiplies two tensors, which hls4ml cannot do in io_stream")
     _raise(key, reasons)
@@ -113,6 +116,20 @@ def _quantizer_reasons(node: Node, grid: FixedPoint) -> Iterator[str]:
         yield f"{node.name} has zero bits; leave the layer out"
     if grid.width == 1 and grid.signed and grid.overflow is Overflow.SAT_SYM:
         yield f"{node.name} has one signed bit and symmetric saturation: it holds zero alone"
+
+
+def _element_reasons(node: Node, grid: FixedPoint, graph: HardwareGraph, settings: Settings) -> Iterator[str]:
+    if settings.io_type == "io_stream":
+        yield f"{node.name} has a format that differs by element, which hls4ml has in io_parallel only"
+    elif node.inputs[0] == graph.input and grid.rounding not in (Rounding.TRN, Rounding.RND):
+        yield (
+            f"{node.name} rounds the input {grid.rounding} to formats that differ by element; "
+            "round TRN or RND, or put a quantizer of one format in front of it"
+        )
+
+
+def _uniform(grid: FixedPoint) -> bool:
+    return all(np.unique(np.asarray(f)).size == 1 for f in (grid.width, grid.integer, grid.signed))
 
 
 def _table_reasons(node: Table, source: Node | None) -> Iterator[str]:

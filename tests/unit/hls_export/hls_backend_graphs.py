@@ -338,11 +338,37 @@ def recurrent(seed: int = 0) -> HardwareGraph:
     return b.done()
 
 
+def elements(seed: int = 0) -> HardwareGraph:
+    """Formats that differ by element, some of no bits; at the input as well."""
+    widths, integers = np.array([4, 0, 6]), np.array([2, 0, 1])
+    first = FixedPoint(widths, integers, rounding=Rounding.RND)
+    b = Build(3, grid=first, seed=seed)
+    b.dense(4)
+    b.quant(
+        grid=FixedPoint(np.array([3, 5, 0, 2]), np.array([1, 2, 0, 4]), np.array([True, False, True, False]))
+    )
+    b.dense(2)
+    b.quant(grid=FixedPoint(np.array([4, 4]), 2, overflow=Overflow.WRAP))
+    return b.done()
+
+
+def coarse(seed: int = 0) -> HardwareGraph:
+    """Rounding far above what there is, behind a product, a sum, a relu and a pool."""
+    b = Build(2, 4, grid=FixedPoint(4, -6), seed=seed)
+    q = b.last
+    c = b.quant(b.conv(2, (2,), q), grid=mode(3, 6, "TRN", "WRAP"))
+    p = b.quant(b.pool(hw.MaxPool, (2,), q, strides=(1,)), grid=mode(3, 5, "TRN", "SAT"))
+    r = b.quant(b.merge(hw.Mul, b.relu(q), q), grid=mode(3, 4, "RND_INF", "SAT"))
+    s = b.merge(hw.Add, c, p)
+    b.concat(s, b.select(np.arange(8).reshape(2, 4)[:, :3], r))
+    return b.done()
+
+
 NETWORKS = {
     make.__name__: make
     for make in (
         conv2d, conv1d, kernels, kernels1d, pools, signed_pool, residual, images, moves, tables, softmax,
-        attention, rows, recurrent,
+        attention, rows, recurrent, elements, coarse,
     )
 }  # fmt: skip
 """One network for each of the kinds of node, in several settings."""

@@ -22,6 +22,10 @@ REFUSED = {
         "vitis: matmul_15 multiplies two tensors, which hls4ml cannot do in io_stream\n"
         "vitis: matmul_26 multiplies two tensors, which hls4ml cannot do in io_stream"
     ),
+    ("elements", "io_stream"): (
+        "vitis: quantize_1 has a format that differs by element, which hls4ml has in io_parallel only\n"
+        "vitis: quantize_3 has a format that differs by element, which hls4ml has in io_parallel only"
+    ),
 }
 """What cannot be expressed, and the sentence that says so."""
 

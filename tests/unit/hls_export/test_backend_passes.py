@@ -19,10 +19,12 @@ from hls_export.passes.keep_formats import keep_formats
 from hls_export.passes.maxima_as_pools import maxima_as_pools
 from hls_export.passes.padded_windows import padded_windows
 from hls_export.passes.pairs import pairs
+from hls_export.passes.plain_formats import plain_formats
 from hls_export.passes.selects_as_products import selects_as_products
 from hls_export.passes.sums_as_products import sums_as_products
 from hls_export.passes.two_axes import two_axes
 from hls_export.passes.whole_kernels import whole_kernels
+from hls_export.passes.wide_enough import wide_enough
 from hls_export.vectors import adversarial
 
 PASSES = (
@@ -34,10 +36,12 @@ PASSES = (
     maxima_as_pools,
     padded_windows,
     pairs,
+    plain_formats,
     selects_as_products,
     sums_as_products,
     two_axes,
     whole_kernels,
+    wide_enough,
 )
 
 

@@ -380,10 +380,6 @@ def test_two_roundings_that_are_one_are_merged(tmp_path):
     ("grid", "message"),
     [
         (
-            FixedPoint(np.array([2, 3, 4]), 1),
-            "vitis: act has a format that differs by element, which is not supported",
-        ),
-        (
             FixedPoint(1, 1, overflow="SAT_SYM"),
             "vitis: act has one signed bit and symmetric saturation: it holds zero alone",
         ),
