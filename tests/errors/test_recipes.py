@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from torchq.errors import RecipeError
-from torchq.recipe import find, load
+from torchq.recipe import find, load, shipped
 
 GOOD = find("jets/autoq_energy").read_text(encoding="utf-8")
 
@@ -130,6 +130,6 @@ def test_not_a_mapping_and_not_text(tmp_path: Path) -> None:
         load(str(path))
 
 
-@pytest.mark.parametrize("name", ["jets/autoq_energy"])
+@pytest.mark.parametrize("name", list(shipped()))
 def test_shipped_recipes_are_good(name: str) -> None:
-    assert load(name).recipe.title
+    assert load(name).content.title

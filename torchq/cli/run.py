@@ -1,4 +1,4 @@
-"""``torchq run``: a recipe, from data to verified firmware."""
+"""``torchq run``: a recipe, from data to verified firmware, or designs and their prices."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from pathlib import Path
 
 import click
 
-from torchq.recipe import STAGES
+from torchq.recipe import PRICE_STAGES, STAGES
+
+_STAGES = tuple(dict.fromkeys((*STAGES[:-1], *PRICE_STAGES)))
 
 
 @click.command("run")
 @click.argument("name")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--out", type=click.Path(path_type=Path), help="Run directory  [default: runs/NAME]")
-@click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], help="Stop after this stage.")
+@click.option("--until", type=click.Choice(_STAGES), default=_STAGES[-1], help="Stop after this stage.")
 @click.option("--resume", is_flag=True, help="Go on with an existing run; refuse to begin a new one.")
 @click.option("--quiet", is_flag=True, help="Print only the run directory.")
 def command(

@@ -144,8 +144,9 @@ class Energy:
             raise CostError(f"min_sram_size must be at least 0, got {self.min_sram_size}")
         if self.accumulator is not None:
             FixedPoint.parse(self.accumulator)
-        if self.rules not in tuple(Rules):
-            raise CostError(f"unknown rules {self.rules!r}", hint=advice(self.rules, tuple(Rules)))
+        known = [rules.value for rules in Rules]
+        if self.rules not in known:
+            raise CostError(f"unknown rules {self.rules!r}", hint=advice(self.rules, known))
 
     def price(self, workloads: Sequence[Workload]) -> Price:
         """Price each layer and sum up.

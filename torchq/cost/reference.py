@@ -108,10 +108,14 @@ def _made(old: Workload, new: Workload, formats: UniformFormats) -> Format | Non
     return new.inputs[0].format
 
 
-def with_softmax(workloads: Sequence[Workload]) -> tuple[Workload, ...]:
-    """The network with a softmax in float32 behind its last layer, as the Keras models have it.
+def with_softmax(workloads: Sequence[Workload], bits: int = 32) -> tuple[Workload, ...]:
+    """The network with a softmax in floats behind its last layer, as the Keras models have it.
 
     A network that ends in a softmax stays as it is.
+
+    Args:
+        workloads: of the network.
+        bits: of the floats.
 
     Example:
         >>> y = TensorSpec("fc1", (5,), FixedPoint(18, 7))
@@ -123,7 +127,7 @@ def with_softmax(workloads: Sequence[Workload]) -> tuple[Workload, ...]:
     logits = workloads[-1].output
     taken = {work.layer for work in workloads} | {work.output.name for work in workloads}
     name = "softmax" if "softmax" not in taken else "softmax of the output"
-    softmax = Workload(name, "softmax", (logits,), TensorSpec(name, logits.shape, Float(32)))
+    softmax = Workload(name, "softmax", (logits,), TensorSpec(name, logits.shape, Float(bits)))
     return (*workloads, softmax)
 
 
@@ -162,11 +166,16 @@ def with_batch_norms(
         if work.layer in behind:
             name, made = behind[work.layer], work.output
             channels = made.shape[0] if made.shape else 1
-            each = ParamSpec("weight", (numbers, channels), FixedPoint(bits, bits))
+            each = ParamSpec("weight", (numbers, channels), _stored(bits))
             rows = TableSpec("statistics", numbers, channels * bits, reads=numbers)
             passed = replace(made, name=name)
             found.append(Workload(name, "batch_norm", (made,), passed, weight=each, tables=(rows,)))
     return tuple(found)
+
+
+def _stored(bits: int) -> Format:
+    """A format of so many bits: a float where there is one."""
+    return Float(bits) if bits in (16, 32, 64) else FixedPoint(bits, bits)
 
 
 def _parameter(spec: ParamSpec | None, format: Format) -> ParamSpec | None:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torchq.errors import RunDirError
+from torchq.errors import RecipeError, RunDirError
 from torchq.recipe.load import LoadedRecipe, load
 from torchq.recipe.rundir import RunDir
+from torchq.recipe.schema_prices import PriceRecipe
 from torchq.recipe.show import Show
 
 STAGES = ("data", "float", "references", "search", "train", "export", "lower", "verify", "report")
+PRICE_STAGES = ("prices", "report")
+"""The stages of a recipe with ``task: price``."""
 
 
 def run_recipe(
     loaded: LoadedRecipe,
     out: str | Path,
     *,
-    until: str = STAGES[-1],
+    until: str = "report",
     resume: bool = False,
     show: Show | None = None,
 ) -> Path:
@@ -29,7 +32,7 @@ def run_recipe(
     Args:
         loaded: the checked recipe.
         out: the run directory.
-        until: the last stage to do, one of ``STAGES``.
+        until: the last stage to do, one of ``STAGES`` (of ``PRICE_STAGES`` for a recipe that prices).
         resume: refuse to begin a new run.
         show: where progress is printed; None is silence.
 
@@ -41,6 +44,15 @@ def run_recipe(
     """
     import torch
 
+    priced = isinstance(loaded.content, PriceRecipe)
+    stages = PRICE_STAGES if priced else STAGES
+    if until not in stages:
+        task = "price" if priced else "search"
+        raise RecipeError(
+            f"a recipe with task: {task} has no stage {until!r}", hint=f"its stages are {', '.join(stages)}"
+        )
+    if isinstance(loaded.content, PriceRecipe):
+        return _price(loaded, loaded.content, Path(out), until, resume, show or Show())
     threads = torch.get_num_threads()
     torch.set_num_threads(loaded.recipe.threads)
     try:
@@ -75,6 +87,22 @@ def _run(loaded: LoadedRecipe, out: Path, until: str, resume: bool, show: Show) 
     return out
 
 
+def _price(
+    loaded: LoadedRecipe, recipe: PriceRecipe, out: Path, until: str, resume: bool, show: Show
+) -> Path:
+    from torchq.recipe.stages import pricing
+
+    with RunDir.open(out, loaded, resume=resume) as run:
+        if run.done("prices"):
+            show.stage("prices", "done before")
+        else:
+            pricing.price_designs(recipe, run, show)
+        if until == PRICE_STAGES[-1]:
+            pricing.write_report(recipe, run, show)
+        pricing.print_table(recipe, run, show)
+    return out
+
+
 def report_run(path: str | Path, show: Show | None = None) -> Path:
     """Write the report of a run anew, as far as the run has come.
 
@@ -89,6 +117,8 @@ def report_run(path: str | Path, show: Show | None = None) -> Path:
     if about is None:
         raise RunDirError(f"{path}: holds no run", hint="give the folder that `torchq run` printed")
     loaded = load(str(run.file("recipe.yaml")), about.get("overrides", ()))
+    if isinstance(loaded.content, PriceRecipe):
+        return _price(loaded, loaded.content, Path(path), PRICE_STAGES[-1], True, show)
     with RunDir.open(path, loaded, resume=True) as run:
         outcome.write_report(loaded.recipe, run, show)
         outcome.print_summary(loaded.recipe, run, show)

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from torchq.advice import advice
 from torchq.errors import RecipeError, TorchqError
 from torchq.recipe import yaml
-from torchq.recipe.schema import Recipe
+from torchq.recipe.schema import Part, Recipe
+from torchq.recipe.schema_prices import PriceRecipe
 
 SHIPPED = Path(__file__).parent / "shipped"
 SUFFIX = ".yaml"
@@ -27,19 +28,35 @@ class LoadedRecipe:
 
     Attributes:
         name: the shipped name (``jets/autoq_energy``) or the file's stem.
-        recipe: the checked values.
+        content: the checked values.
         text: the file as it stands.
         overrides: the ``key=value`` texts that were laid over it.
     """
 
     name: str
-    recipe: Recipe
+    content: Recipe | PriceRecipe
     text: str
     overrides: tuple[str, ...] = ()
 
+    @property
+    def recipe(self) -> Recipe:
+        """The values of a recipe that searches.
+
+        Raises:
+            RecipeError: it prices designs and has no data, no search and no training.
+        """
+        if isinstance(self.content, PriceRecipe):
+            raise RecipeError(
+                f"{self.name}: a recipe with task: price has no data, no training and no search",
+                hint="torchq run prices its designs",
+            )
+        return self.content
+
     def fingerprint(self) -> dict[str, Any]:
         """Everything that decides the result, as plain values."""
-        plain: dict[str, Any] = json.loads(self.recipe.model_dump_json(exclude={"title", "description"}))
+        plain: dict[str, Any] = json.loads(
+            self.content.model_dump_json(exclude={"title", "description", "task"})
+        )
         return plain
 
 
@@ -121,25 +138,42 @@ def _lay_over(located: yaml.Located, override: str) -> None:
     located.lines[tuple(parts)] = yaml.COMMAND_LINE
 
 
-def _check(located: yaml.Located) -> Recipe:
+TASKS: dict[str, type[Recipe] | type[PriceRecipe]] = {"search": Recipe, "price": PriceRecipe}
+"""What a recipe may be for: ``task`` -> its keys."""
+
+
+def _check(located: yaml.Located) -> Recipe | PriceRecipe:
+    schema = _schema_of(located)
     try:
-        recipe = Recipe.model_validate(copy.deepcopy(located.value))
+        recipe = schema.model_validate(copy.deepcopy(located.value))
     except ValidationError as faults:
-        raise RecipeError("\n".join(_sentences(faults, located))) from None
-    semantic = [f"{located.where(path)}: {_dotted(path)}: {text}" for path, text in _meaning(recipe)]
+        raise RecipeError("\n".join(_sentences(faults, located, schema))) from None
+    meaning = _meaning(recipe) if isinstance(recipe, Recipe) else _meaning_of_prices(recipe)
+    semantic = [f"{located.where(path)}: {_dotted(path)}: {text}" for path, text in meaning]
     if semantic:
         raise RecipeError("\n".join(semantic))
     return recipe
 
 
-def _sentences(faults: ValidationError, located: yaml.Located) -> list[str]:
+def _schema_of(located: yaml.Located) -> type[Recipe] | type[PriceRecipe]:
+    task = located.value.get("task", "search")
+    if not isinstance(task, str) or task not in TASKS:
+        raise RecipeError(
+            f"{located.where(('task',))}: task: must be one of {', '.join(TASKS)}, got {_shown(task)}"
+        )
+    return TASKS[task]
+
+
+def _sentences(faults: ValidationError, located: yaml.Located, schema: type[Part]) -> list[str]:
     found = []
     for fault in faults.errors():
         path = _known_part(fault["loc"], located.value)
         kind, context = fault["type"], fault.get("ctx", {})
         key = _dotted(path)
         if kind == "extra_forbidden":
-            found.append((path, f"{key}: unknown key; {advice(str(path[-1]), _keys_under(path[:-1]))}"))
+            found.append(
+                (path, f"{key}: unknown key; {advice(str(path[-1]), _keys_under(path[:-1], schema))}")
+            )
         elif kind == "missing":
             found.append((path, f"{key}: this key is missing"))
         elif kind == "value_error":
@@ -189,11 +223,11 @@ def _dotted(path: yaml.Path) -> str:
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    return Recipe.model_json_schema()
+def _json_schema(schema: type[Part]) -> dict[str, Any]:
+    return schema.model_json_schema()
 
 
-def _keys_under(path: yaml.Path) -> list[str]:
+def _keys_under(path: yaml.Path, schema: type[Part]) -> list[str]:
     """The keys that a recipe knows under ``path``."""
 
     def follow(node: dict[str, Any]) -> dict[str, Any]:
@@ -201,10 +235,10 @@ def _keys_under(path: yaml.Path) -> list[str]:
             if "$ref" in option:
                 node = option
         while "$ref" in node:
-            node = _schema()["$defs"][node["$ref"].rpartition("/")[2]]
+            node = _json_schema(schema)["$defs"][node["$ref"].rpartition("/")[2]]
         return node
 
-    here = _schema()
+    here = _json_schema(schema)
     for part in path:
         here = follow(here)
         here = here.get("properties", {}).get(part) or here.get("additionalProperties") or {}
@@ -255,6 +289,28 @@ def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
                 yield ("search", "goal", key), "has a meaning with kind: multi_objective only"
     if not broken:
         yield from _unknown_layers(recipe)
+
+
+def _meaning_of_prices(recipe: PriceRecipe) -> Iterator[tuple[yaml.Path, str]]:
+    """Designs that cannot be priced: to price them takes less than to look for what may be wrong."""
+    from torchq.models import MODELS
+    from torchq.recipe.stages.pricing import check_figure, check_settings, priced
+
+    for path, check in (
+        (("model", "name"), lambda: MODELS.get(recipe.model.name)),
+        (("figure",), lambda: check_figure(recipe.figure)),
+        (("cost",), lambda: check_settings(recipe)),
+    ):
+        try:
+            check()
+        except TorchqError as fault:
+            yield path, str(fault)
+            return
+    for name, design in recipe.designs.items():
+        try:
+            priced(recipe, name, design)
+        except TorchqError as fault:
+            yield ("designs", name), str(fault)
 
 
 def _unknown_layers(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:

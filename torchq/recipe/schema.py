@@ -12,7 +12,9 @@ from torchq.errors import TorchqError
 _RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)\}")
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A group of keys: known ones only, each of its own type."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
@@ -74,7 +76,7 @@ Choices = Annotated[tuple[Quantizer, ...], BeforeValidator(_choices), Field(min_
 Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_as_tuple), Field(min_length=1)]
 
 
-class Data(_Part):
+class Data(Part):
     """Where the samples come from and how they are split."""
 
     name: str = "jets"
@@ -97,7 +99,7 @@ class Data(_Part):
         return self
 
 
-class Model(_Part):
+class Model(Part):
     """The float network that is quantized."""
 
     name: str = "jets_mlp"
@@ -105,7 +107,7 @@ class Model(_Part):
     batch_norm: bool = False
 
 
-class Training(_Part):
+class Training(Part):
     """One training."""
 
     epochs: Annotated[int, Field(ge=1)]
@@ -116,7 +118,7 @@ class Training(_Part):
     patience: Annotated[int, Field(ge=1)] | None = None
 
 
-class Quantizers(_Part):
+class Quantizers(Part):
     """The quantizers of the slots of one layer or of a whole network."""
 
     weight: Quantizer | None = None
@@ -124,7 +126,7 @@ class Quantizers(_Part):
     output: Quantizer | None = None
 
 
-class Uniform(_Part):
+class Uniform(Part):
     """One network quantized the same everywhere."""
 
     input: Quantizer
@@ -133,7 +135,7 @@ class Uniform(_Part):
     output: Quantizer
 
 
-class References(_Part):
+class References(Part):
     """The networks that the picked one is compared with."""
 
     bf: Uniform
@@ -141,7 +143,7 @@ class References(_Part):
     train: Training
 
 
-class Knobs(_Part):
+class Knobs(Part):
     """What may change in one layer; each list runs from cheap to dear."""
 
     weight: Choices | None = None
@@ -150,7 +152,7 @@ class Knobs(_Part):
     units: Counts | None = None
 
 
-class Goal(_Part):
+class Goal(Part):
     """What the search maximises."""
 
     kind: Literal["forgiving_factor", "multi_objective"] = "forgiving_factor"
@@ -163,7 +165,7 @@ class Goal(_Part):
     most_cost: Annotated[Float, Field(gt=0)] | None = None
 
 
-class Search(_Part):
+class Search(Part):
     """The search over the space of schemes."""
 
     searcher: str = "ax"
@@ -177,7 +179,7 @@ class Search(_Part):
     fixed: dict[str, Quantizers] = {}
 
 
-class Pick(_Part):
+class Pick(Part):
     """Which trial becomes the firmware: the most accurate one that is cheap enough.
 
     ``times_lower`` limits a cost figure against BF, ``at_most`` in its own unit.
@@ -190,7 +192,7 @@ class Pick(_Part):
     train: Training
 
 
-class Lower(_Part):
+class Lower(Part):
     """The firmware project."""
 
     backend: str = "vitis"
@@ -201,7 +203,7 @@ class Lower(_Part):
     reuse_factor: Annotated[int, Field(ge=1)] = 1
 
 
-class Verify(_Part):
+class Verify(Part):
     """How much is compared."""
 
     jets: Annotated[int, Field(ge=1)] = 12_000
@@ -209,11 +211,12 @@ class Verify(_Part):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class Recipe(_Part):
-    """A whole recipe."""
+class Recipe(Part):
+    """A whole recipe: from data to firmware."""
 
     title: str
     description: str = ""
+    task: Literal["search"] = "search"
     seed: Annotated[int, Field(ge=0)] = 0
     threads: Annotated[int, Field(ge=1)] = 1
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "cpu"

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torchq.recipe.schema import Recipe
+import pytest
+
+from torchq.recipe.schema import Part, Recipe
+from torchq.recipe.schema_prices import PriceRecipe
 
 PAGE = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text(encoding="utf-8")
 
@@ -17,10 +20,11 @@ def keys(schema: dict[str, Any]) -> set[str]:
     return found
 
 
-def test_every_key_is_explained() -> None:
+@pytest.mark.parametrize("recipe", [Recipe, PriceRecipe])
+def test_every_key_is_explained(recipe: type[Part]) -> None:
     missing = {
         key
-        for key in keys(Recipe.model_json_schema())
+        for key in keys(recipe.model_json_schema())
         if not any(text in PAGE for text in (f"`{key}`", f".{key}`", f"`{key}."))
     }
     assert not missing

@@ -35,10 +35,11 @@ def render_html(data: ReportData) -> str:
         >>> render_html(ReportData("<Jets>")).count("&lt;Jets&gt;")
         2
     """
-    return _page(compose(data))
+    return render_document(compose(data))
 
 
-def _page(document: Document) -> str:
+def render_document(document: Document) -> str:
+    """Any document as one page."""
     sections = document.sections
     links = "".join(f'<a href="#{one.anchor}">{escape(one.title)}</a>' for one in sections)
     return "\n".join(

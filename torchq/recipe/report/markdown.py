@@ -19,7 +19,11 @@ def render_markdown(data: ReportData) -> str:
         >>> print(render_markdown(ReportData("Jets | *all*")).splitlines()[0])
         # Jets \| \*all\*
     """
-    document = compose(data, pictures=False)
+    return render_document(compose(data, pictures=False))
+
+
+def render_document(document: Document) -> str:
+    """Any document as text; its pictures are left out."""
     parts = [*_head(document)]
     for section in document.sections:
         parts.append(f"## {escape(section.title)}")
