@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from torchq.errors import CostError
 
 if TYPE_CHECKING:
-    from torchq.cli.cost_what import Subject
-    from torchq.cost import CostReport
+    from torchq.cli.cost_what import Network, Subject
+    from torchq.cost import CostReport, TypeTable
 
 USUAL = ("bits", "energy_pj", "ebops", "macs")
 """Figures that are shown unless told otherwise, as far as a target has them."""
@@ -34,7 +34,7 @@ class Found:
     report: CostReport
     beside: Mapping[str, Mapping[str, float]]
     notes: tuple[str, ...]
-    types: Any = None
+    types: TypeTable | None = None
 
 
 def priced(subject: Subject, targets: str | None, settings: Sequence[str], *, types: bool) -> Found:
@@ -53,13 +53,15 @@ def priced(subject: Subject, targets: str | None, settings: Sequence[str], *, ty
     from torchq.cost import estimate
 
     names = usual() if targets is None else _split(targets)
-    given = {**_known(names, subject.settings), **_settings(settings)}
+    asked = _settings(settings)
+
+    def report_of(network: Network) -> CostReport:
+        known = _known(names, {**subject.settings, **network.settings})
+        return estimate(network.model, network.example, names, **{**known, **asked})
+
     main = subject.main
-    report = estimate(main.model, main.example, names, **given)
-    totals = {
-        network.name: estimate(network.model, network.example, names, **given).total
-        for network in subject.beside
-    }
+    report = report_of(main)
+    totals = {network.name: report_of(network).total for network in subject.beside}
     beside = {main.name: report.total, **totals} if totals else {}
     table = _types(subject) if types else None
     return Found(subject.what, main.name, report, beside, subject.notes, table)
@@ -107,10 +109,7 @@ def _known(names: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name in known}
 
 
-def _types(subject: Subject) -> Any:
-    from torchq import cost
+def _types(subject: Subject) -> TypeTable:
+    from torchq.cost import data_types
 
-    table = getattr(cost, "data_types", None)
-    if table is None:
-        raise CostError("--types: this torchq has no table of types")
-    return table(subject.main.model, subject.main.example)
+    return data_types(subject.main.model, subject.main.example)

@@ -11,6 +11,7 @@ from torchq.errors import CostError, RunDirError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from torchq.recipe.load import LoadedRecipe
     from torchq.recipe.rundir import RunDir
     from torchq.recipe.schema import Recipe
     from torchq.search import Trial
@@ -34,7 +35,10 @@ def of_run(what: str, number: int | None) -> Subject:
     about = run.about()
     if about is None:
         raise RunDirError(f"{what}: holds no run", hint="give the folder that `torchq run` printed")
-    recipe = load(str(run.file("recipe.yaml")), about.get("overrides", ())).recipe
+    loaded = load(str(run.file("recipe.yaml")), about.get("overrides", ()))
+    if _prices_designs(loaded):
+        return _designs(what, loaded)
+    recipe = loaded.recipe
     if not run.done("float"):
         raise RunDirError(f"{what}: the run has no trained network yet", hint="let `torchq run` go on")
     example = bench.example(recipe)
@@ -50,7 +54,10 @@ def of_recipe(what: str) -> Subject:
     from torchq.recipe.load import load
     from torchq.recipe.stages import workbench as bench
 
-    recipe = load(what).recipe
+    loaded = load(what)
+    if _prices_designs(loaded):
+        return _designs(what, loaded)
+    recipe = loaded.recipe
     source, example = bench.float_model(recipe), bench.example(recipe)
     named = ((Q6_NAME, recipe.references.q6), (BF_NAME, recipe.references.bf))
     q6, bf = (
@@ -59,6 +66,24 @@ def of_recipe(what: str) -> Subject:
     )
     note = "nothing is trained yet: what follows from the weights' values is that of a random start"
     return Subject(what, q6, (bf, _float(bf)), _settings(recipe), (note,))
+
+
+def _prices_designs(loaded: LoadedRecipe) -> bool:
+    from torchq.recipe.schema_prices import PriceRecipe
+
+    return isinstance(loaded.content, PriceRecipe)
+
+
+def _designs(what: str, loaded: LoadedRecipe) -> Subject:
+    """The designs of a recipe that only prices: the layers of the first, the totals of all."""
+    from torchq.recipe.stages.pricing import network
+
+    recipe: Any = loaded.content
+    designs = [
+        Network(name, network(recipe, design), settings=design.cost)
+        for name, design in recipe.designs.items()
+    ]
+    return Subject(what, designs[0], tuple(designs[1:]), recipe.cost)
 
 
 def _mains(

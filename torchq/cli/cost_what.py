@@ -43,11 +43,13 @@ class Network:
         name: what it is called in tables.
         model: a quantized model, or the workloads of its layers.
         example: what to trace a model with.
+        settings: of targets, where the recipe says them for this network alone.
     """
 
     name: str
     model: nn.Module | Sequence[Workload]
     example: Tensor | tuple[int, ...] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

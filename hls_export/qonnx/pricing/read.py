@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hls_export.qonnx.load import STANDARD, OnnxFile, Op, load, load_proto
 from hls_export.qonnx.pricing.activations import ACTIVATIONS
 from hls_export.qonnx.pricing.convolutions import CONVOLUTIONS
@@ -105,12 +107,13 @@ def read_work(source: str | Path | onnx.ModelProto, *, float_as: int | None = No
 def _read(file: OnnxFile, model: onnx.ModelProto, float_as: int | None) -> OnnxWork:
     path = file.path
     try:
-        walk = Walk(file, model, float_as)
-        _refuse_unknown(walk)
-        walk.begin()
-        for op in walk.ops:
-            if not walk.taken.intersection(op.outputs):
-                _handler(op)(walk, op)
+        with np.errstate(all="ignore"):  # numbers of damaged files are checked where they are used
+            walk = Walk(file, model, float_as)
+            _refuse_unknown(walk)
+            walk.begin()
+            for op in walk.ops:
+                if not walk.taken.intersection(op.outputs):
+                    _handler(op)(walk, op)
     except TorchqError as fault:
         message = fault.message if fault.message.startswith(str(path)) else f"{path}: {fault.message}"
         raise ExportError(message, fault.hint) from fault

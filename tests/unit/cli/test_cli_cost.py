@@ -155,6 +155,14 @@ def _rows(page: str) -> list[list[str]]:
     return parser.rows
 
 
+def test_types_stand_beside(here, capsys) -> None:
+    _, out, _ = said(capsys, f"{here}:network", "--types", "--targets", "bits")
+    assert "tight accumulator" in out.splitlines()[-4]
+    _, out, _ = said(capsys, f"{here}:network", "--types", "--json", "-")
+    rows = json.loads(out)["types"]["rows"]
+    assert rows[1]["accumulator"] == "ap_fixed<16,6,TRN,WRAP>"
+
+
 # ---------------------------------------------------------------------- an ONNX file
 
 
@@ -179,6 +187,15 @@ def test_a_recipe_is_priced_under_its_reference_beside_the_others(capsys) -> Non
     assert found["beside"]["BF (16-bit reference)"]["bits"] == 61446
     assert found["beside"]["float32"]["bits"] == 32 * 4389
     assert "nothing is trained yet" in found["remarks"][0]
+
+
+def test_designs_that_are_only_priced_stand_beside_each_other(capsys) -> None:
+    code, out, _ = said(capsys, "paper/table_energy", "--targets", "bits,energy_pj", "--json", "-")
+    assert code == 0
+    found = json.loads(out)
+    assert found["network"] == "BF"
+    assert found["total"]["bits"] == 61446
+    assert found["beside"]["Q6"]["bits"] == 26334
 
 
 # ---------------------------------------------------------------------- slips
