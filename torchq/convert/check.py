@@ -10,6 +10,7 @@ from torchq.advice import advice
 from torchq.convert.rewrite import class_names, is_float, layer_of, module_of
 from torchq.errors import SchemeError
 from torchq.graph import Step, Symbolic
+from torchq.nn.products import ProductLayer
 from torchq.nn.registry import LAYERS, replacement
 from torchq.scheme import CLASS, Scheme
 
@@ -78,6 +79,8 @@ def _slot_fault(found: Symbolic, step: Step, slot: str) -> SchemeError | None:
 
 def _has_bias(module: nn.Module) -> bool:
     """Whether a layer has a bias, whatever it calls it (``bias_ih_l0``, ``in_proj_bias``)."""
+    if isinstance(module, ProductLayer):  # a folded batch norm brings one without a parameter of that name
+        return module.has_bias()
     return any("bias" in name for name, _ in module.named_parameters())
 
 

@@ -5,6 +5,7 @@ from torchq.cost.base import Price as Price
 from torchq.cost.base import Target as Target
 from torchq.cost.bits import Bits as Bits
 from torchq.cost.bops import Bops as Bops
+from torchq.cost.changed import under as under
 from torchq.cost.differentiable import ebops_of as ebops_of
 from torchq.cost.ebops import Ebops as Ebops
 from torchq.cost.energy import Energy as Energy
