@@ -22,6 +22,7 @@ from torchq.nn import (
     QRNN,
     QAdd,
     QAvgPool2d,
+    QBatchNorm1d,
     QConcat,
     QConv1d,
     QConvTranspose1d,
@@ -158,6 +159,20 @@ def test_a_folded_batch_norm_costs_what_the_folded_layer_costs() -> None:
     plain = QLinear(16, 4, weight_quantizer=W, bias_quantizer=B)
     assert row_of(folded, (16,)) == row_of(plain, (16,))
     assert row_of(plain, (16,))["energy_pj_op_cost"] > 0 < row_of(plain, (16,))["energy_pj_parameters"]
+
+
+def test_a_batch_norm_that_stands_alone_is_a_scale_and_shift() -> None:
+    layer = QBatchNorm1d(
+        3,
+        inverse_quantizer="quantized_bits(8,2,alpha=1)",
+        mean_quantizer="quantized_bits(6,2,alpha=1)",
+        shift_quantizer=W,
+    ).eval()
+    bias = layer.quantizer("bias")
+    assert bias is not None
+    row = row_of(layer, (3,))
+    assert row["energy_pj_parameters"] == pytest.approx(words(3 * 8) + words(3 * int(bias.format.width)))
+    assert row["energy_pj_op_cost"] > 3 * mul(8, 8)
 
 
 def test_an_average_pool_pays_its_sums_and_its_constant() -> None:
