@@ -14,7 +14,7 @@ from torch import nn
 from hls_export.qonnx.load import Op
 from hls_export.qonnx.pricing.constants import Constant, moved
 from hls_export.qonnx.pricing.stated import Stated
-from hls_export.qonnx.pricing.walk import Walk
+from hls_export.qonnx.pricing.walk import Flow, Walk
 from torchq.errors import ExportError
 from torchq.nn import LAYERS
 from torchq.nn.base import QLayer
@@ -80,9 +80,15 @@ def flat(constant: Constant, count: int) -> Constant:
     return moved(constant, spread)
 
 
-def _linear(inputs: int, outputs: int) -> QLayer:
+def _put(walk: Walk, op: Op, weight: Constant, bias: Constant | None, source: Flow, tensor: str) -> None:
+    """A linear layer; one that was there before, with the same constants, reads one position more."""
+    said = (weight.where, "" if bias is None else bias.where, source.spec.shape, source.spec.format)
+    if walk.repeated(said, op, tensor):
+        return
     made: Any = LAYERS.get("QLinear")
-    return cast("QLayer", made(inputs, outputs, device="meta"))
+    outputs, inputs = weight.array.shape
+    layer = with_parameters(made(inputs, outputs, device="meta"), weight, bias)
+    walk.remember(said, walk.add(op, layer, [source], tensor))
 
 
 def _matmul(walk: Walk, op: Op) -> None:
@@ -97,11 +103,11 @@ def _matmul(walk: Walk, op: Op) -> None:
         raise ExportError(f"{op} has a constant of shape {dims}, a matrix is needed")
     if place == 1:
         weight = moved(weight, np.transpose)
-    outputs, inputs = cast("npt.NDArray[Any]", weight.values).shape
+    outputs, _ = weight.array.shape
     bias, tensor = (None, op.outputs[0])
     if place == 1:
         bias, tensor = bias_behind(walk, op.name, op.outputs[0], outputs)
-    walk.add(op, with_parameters(_linear(inputs, outputs), weight, bias), [source], tensor)
+    _put(walk, op, weight, bias, source, tensor)
 
 
 def _of_two(walk: Walk, op: Op) -> None:
@@ -134,13 +140,13 @@ def _gemm(walk: Walk, op: Op) -> None:
         raise ExportError(f"{op} has a weight that is no matrix")
     if not op.attributes.get("transB", 0):
         weight = moved(weight, np.transpose)
-    outputs, inputs = cast("npt.NDArray[Any]", weight.values).shape
+    outputs, _ = weight.array.shape
     tensor = op.outputs[0]
     if bias is None:
         bias, tensor = bias_behind(walk, op.name, tensor, outputs)
     else:
         bias = flat(bias, outputs)
-    walk.add(op, with_parameters(_linear(inputs, outputs), weight, bias), [source], tensor)
+    _put(walk, op, weight, bias, source, tensor)
 
 
 PRODUCTS: Mapping[str, Callable[[Walk, Op], None]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,7 @@ class Walk:
         self.notes: list[str] = []
         self.problems: list[str] = []
         self.taken: set[str] = set()
+        self._before: dict[Hashable, tuple[int, Workload, Flow, int]] = {}
         self._names: set[str] = set()
         self._said = stated_formats(file.metadata)
         folding = Folding(model, file.constants, self._said)
@@ -315,7 +316,7 @@ class Walk:
         self.flows[tensor] = Flow(spec, quantized, size.axis)
         return spec
 
-    def add(self, op: Op, layer: QLayer, sources: Sequence[Flow], tensor: str) -> None:
+    def add(self, op: Op, layer: QLayer, sources: Sequence[Flow], tensor: str) -> Flow:
         """The work of a layer, with the quantizer behind it, and what flows out of it.
 
         Args:
@@ -336,6 +337,38 @@ class Walk:
         kept = layer.keeps_grid and all(flow.quantized for flow in sources)
         made = self.put(tensor, name, layer.format_of(specs), quantized=kept or behind is not None)
         self.works += layer.workloads(name, specs, made)
+        return self.flows[tensor]
+
+    def remember(self, said: Hashable, made: Flow) -> None:
+        """Keep the last workload under what says all of it, to find it when it comes again."""
+        self._before[said] = (len(self.works) - 1, self.works[-1], made, 1)
+
+    def repeated(self, said: Hashable, op: Op, tensor: str) -> bool:
+        """Let a layer that was there before do its work once more; whether there is such a layer.
+
+        A cell that is written step by step reads the same weights in each: they are there once.
+        """
+        if said not in self._before:
+            return False
+        place, first, made, times = self._before[said]
+        behind = self.quantizer_behind(op.name, tensor)
+        stored = made.spec.format if made.quantized else None
+        if (None if behind is None else behind.grid.format) != stored:
+            return False
+        if behind is not None:
+            self.settle(behind)
+            tensor = behind.tensor
+        self.put(tensor, first.layer, first.output.format, quantized=behind is not None)
+        times += 1
+        self._before[said] = (place, first, made, times)
+        (read,) = first.inputs
+        self.works[place] = replace(
+            first,
+            inputs=(replace(read, shape=(times, *read.shape)),),
+            output=replace(first.output, shape=(times, *first.output.shape)),
+            macs=times * first.macs,
+        )
+        return True
 
     def settle(self, behind: Behind) -> None:
         """A quantizer has become part of a layer."""
@@ -377,7 +410,3 @@ def _without_batch(op: Op, values: npt.NDArray[Any], shape: tuple[int, ...]) -> 
 def is_uniform(format: Format | None) -> bool:
     """Whether one format holds for the whole tensor."""
     return not isinstance(format, FixedPoint) or format.is_scalar
-
-
-Handlers = Mapping[str, Any]
-"""Operator -> ``(walk, op) -> None``."""

@@ -421,6 +421,19 @@ def test_samples_that_a_script_laid_along_the_batch_are_counted_once(tmp_path) -
     assert work.macs == 5 * 4 * 3
 
 
+@pytest.mark.parametrize("quantized", [True, False])
+def test_weights_that_are_read_step_by_step_are_there_once(quantized, tmp_path) -> None:
+    file = Foreign(("n", 4))
+    w = file.quant(file.constant(grid((4, 4), 4, -3)), 4, 2.0**-3)
+    x = file.quant("x", 6, 0.25, name="q")
+    for step in range(3):
+        x = file.op("MatMul", x, w, name=f"step{step}")
+        x = file.quant(x, 6, 0.25, name=f"q{step}") if quantized or step < 2 else x
+    works = hls_export.workloads_of_onnx(file.save(tmp_path / "steps.onnx", x, out_shape=("n", 4)))
+    assert estimate(works, targets=["bits"]).total["bits"] == 4 * 16 * (1 if quantized else 2)
+    assert estimate(works, targets=["macs"]).total["macs"] == 3 * 16
+
+
 def test_what_nothing_reads_costs_nothing(tmp_path) -> None:
     file = Foreign(("n", 4))
     x = file.quant("x")
