@@ -264,3 +264,18 @@ def test_products_of_linear_layers_and_convolutions() -> None:
             made[:, 2 * group : 2 * group + 2] = x[:, 2 * group : 2 * group + 2] * weight[group, :, tap, None]
             inside = product.contains(made.detach().numpy())
             assert inside
+
+
+def test_a_gru_remembers_what_its_candidates_never_were() -> None:
+    """All candidates are near 1, and the state that starts at 0 is between."""
+    made, model = recurrent("QGRU")
+    for parameter in made.parameters():
+        nn.init.zeros_(parameter)
+    made.bias_ih_l0[4:] = 3.0
+    parts, x = parts_of(nn.Sequential(model[0], First(model[1])), (4, 3), "1.inner", samples((4, 3), 9))  # type: ignore[index]
+    candidates, states = parts["n"].output, parts["1.inner"].output
+    assert candidates is not None
+    assert states is not None
+    y = made(x)[0]
+    assert float(candidates.ends()[0].min()) > float(y.min()) > 0
+    assert states.contains(y.numpy())
