@@ -54,7 +54,7 @@ rtl-tools: $(READY) ## Verilog: yosys and iverilog from Debian; alkaid, verilato
 	  command -v apt-get >/dev/null || { echo "install yosys and iverilog with your package manager"; exit 2; }; \
 	  $$([ "$$(id -u)" = 0 ] || echo sudo) apt-get install -y --no-install-recommends yosys iverilog; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[rtl]'
-	@yosys -V && iverilog -V | head -1
+	@yosys -V && iverilog -V 2>/dev/null | sed -n 1p
 
 constraints: ## Write constraints.txt anew from the newest versions that pyproject.toml allows
 	$(PYTHON) -m venv build/constraints

@@ -152,18 +152,17 @@ class Range(NamedTuple):
     high: float
     step: float
 
-    @property
-    def lane(self) -> Lane:
-        """The bits that hold them.
+    @classmethod
+    def of(cls, lane: Lane) -> Range:
+        """All that the bits of a lane can say; alkaid widens the ranges of its inputs to that anyway.
 
         Example:
-            >>> Range(-1.0, 1.5, 0.5).lane
-            Lane(signed=True, width=3, shift=-1)
+            >>> Range.of(Lane(True, 3, -1))
+            Range(low=-2.0, high=1.5, step=0.5)
         """
-        shift = math.frexp(self.step)[1] - 1
-        low, high = round(self.low / self.step), round(self.high / self.step)
-        magnitude = max((-low - 1).bit_length() if low < 0 else 0, high.bit_length() if high > 0 else 0)
-        return Lane(low < 0, magnitude + int(low < 0), shift)
+        step, size = 2.0**lane.shift, 1 << lane.width
+        low = -(size >> 1) if lane.signed else 0
+        return cls(low * step, (low + size - 1) * step, step)
 
 
 @dataclass(frozen=True)
@@ -198,24 +197,22 @@ def variables(ranges: Sequence[Range]) -> list[Any]:
     return list(np.asarray(tracing.FVArray.from_lhs(low, high, step)))
 
 
-def range_of(variable: Any) -> Range:
-    """The values that a variable can have."""
-    return Range(float(variable.low), float(variable.high), float(variable.step))
-
-
 def product(values: Sequence[Any], weights: npt.NDArray[np.float64]) -> list[Any]:
-    """``values @ weights``; constant values are taken out, and so are weights wider than alkaid's float32."""
+    """``values @ weights``; constant values are taken out.
+
+    Raises:
+        BackendError: weights of more than the 24 bits that alkaid takes.
+    """
+    if np.any(weights.astype(np.float32) != weights):
+        raise BackendError("the weights have more than the 24 bits that alkaid takes")
     constant = np.array([v if isinstance(v, float) else 0.0 for v in values])
     moving = [i for i, v in enumerate(values) if not isinstance(v, float)]
     sums: list[Any] = (constant @ weights).tolist()
-    part = weights[moving]
-    while moving and np.any(part):
-        near = part.astype(np.float32).astype(np.float64)
-        tracing = _module("alkaid.trace")
-        made = np.asarray(tracing.FVArray(np.array([values[i] for i in moving], dtype=object)) @ near)
-        sums = [plus(v, s) if isinstance(s, float) else plain(v + s) for v, s in zip(made, sums, strict=True)]
-        part = part - near
-    return sums
+    if not moving or not np.any(weights[moving]):
+        return sums
+    variables = np.array([values[i] for i in moving], dtype=object)
+    made = np.asarray(_module("alkaid.trace").FVArray(variables) @ weights[moving])
+    return [plus(v, s) for v, s in zip(made, sums, strict=True)]
 
 
 def plain(value: Any) -> Any:
@@ -262,7 +259,7 @@ def looked_up(value: Any, entries: npt.NDArray[np.float64], name: str) -> Any:
         return float(entries[0])
     if np.any(entries.astype(np.float32) != entries):
         raise BackendError(f"rtl: {name} has table values of more than 24 bits")
-    return plain(value.lookup(entries[::-1] if value._factor < 0 else entries))
+    return plain(value.lookup(entries))
 
 
 def program(inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:

@@ -72,7 +72,7 @@ def _build(files: Sequence[Path], top: str, bench: str, folder: Path) -> Path:
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="icarus-", dir=folder) as work:
+    with tempfile.TemporaryDirectory(prefix="icarus-", dir=folder.resolve()) as work:
         source = Path(work) / "driver.v"
         source.write_text(bench, encoding="utf-8")
         out = Path(work) / "out.vvp"

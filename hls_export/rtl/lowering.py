@@ -125,9 +125,8 @@ def _read_input(graph: HardwareGraph, known: dict[str, Values]) -> Slots:
     slots = Slots.of(lanes)
     refs: list[Any] = []
     for i, (grid, lane) in enumerate(zip(formats, lanes, strict=True)):
-        values = alkaid.Range(grid.low, grid.high, grid.lsb)
         offset = i * slots.width + slots.fraction + lane.shift
-        refs.append(0.0 if grid.low == grid.high else Ref(INPUT, offset, lane, values, 0))
+        refs.append(0.0 if grid.low == grid.high else Ref(INPUT, offset, lane, 0))
     for node in readers:
         known[node.name] = array(refs, node.shape)
     return slots
@@ -187,7 +186,7 @@ def _layer(
     for tensor in outer:
         refs = known[tensor].ravel().tolist()
         moving = [i for i, ref in enumerate(refs) if isinstance(ref, Ref)]
-        made = alkaid.variables([refs[i].values for i in moving])
+        made = alkaid.variables([alkaid.Range.of(refs[i].lane) for i in moving])
         for i, variable in zip(moving, made, strict=True):
             sources.append(refs[i])
             refs[i] = variable
@@ -216,8 +215,7 @@ def _layer(
     if block is not None:
         offset = 0
         for i, lane in zip(moving, block.outputs, strict=True):
-            values_of = alkaid.range_of(result[i])
-            result[i] = Ref(f"{name}_out", offset, lane, values_of, start + block.stages)
+            result[i] = Ref(f"{name}_out", offset, lane, start + block.stages)
             offset += lane.width
     return Layer(name, group, block, tuple(sources), start, array(result, group[-1].shape))
 

@@ -125,7 +125,7 @@ def build(files: Sequence[Path], top: str, folder: Path) -> Path:
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="verilator-", dir=folder) as work:
+    with tempfile.TemporaryDirectory(prefix="verilator-", dir=folder.resolve()) as work:
         (Path(work) / "main.cpp").write_text(_HARNESS, encoding="utf-8")
         flags = ["--cc", "--exe", "--build", "-j", "1", "-Wno-fatal", "-Wno-lint", "--top-module", top]
         flags += ["--prefix", "Vtop"]

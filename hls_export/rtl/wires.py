@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hls_export.rtl.alkaid import Lane, Range
+from hls_export.rtl.alkaid import Lane
 
 
 class Ref(NamedTuple):
@@ -16,14 +16,12 @@ class Ref(NamedTuple):
         wire: its name.
         offset: of its lowest bit.
         lane: how many bits, and what they mean.
-        values: those that it can have.
         time: clock edges since the input was registered.
     """
 
     wire: str
     offset: int
     lane: Lane
-    values: Range
     time: int
 
 
