@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from torchq.formats import Format
+from torchq.nn.activation_work import quantizer_work
 from torchq.nn.base import Example, QLayer, Spec
 from torchq.nn.registry import LAYERS
 from torchq.quantizers import Quantizer, quantized_relu
+from torchq.workload import TensorSpec, Workload
 
 
 @LAYERS.register("QActivation")
@@ -47,6 +49,11 @@ class QActivation(QLayer):
     def output_format(self, source: Format | None) -> Format | None:  # noqa: ARG002
         """The quantizer's format."""
         return self.output_quantizer.format
+
+    def workload(self, name: str, inputs: tuple[TensorSpec, ...], output: TensorSpec) -> Workload:
+        """What the quantizer computes beside rounding; see :func:`quantizer_work`."""
+        operations, tables = quantizer_work(self.output_quantizer, inputs[0].format, output.count)
+        return Workload(name, self.kind, inputs, output, operations=operations, tables=tables)
 
     @classmethod
     def from_float(

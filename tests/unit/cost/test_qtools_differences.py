@@ -20,6 +20,7 @@ from torchq.nn import (
     QGRU,
     QLSTM,
     QRNN,
+    QActivation,
     QAdd,
     QAvgPool2d,
     QBatchNorm1d,
@@ -196,6 +197,26 @@ def test_an_activation_by_a_table_reads_a_row_for_each_value() -> None:
     row = row_of(QSigmoid("quantized_relu(8)", input_quantizer="fixed(10,4)"), (5,))
     assert row["energy_pj_parameters"] == pytest.approx(5 * WORD)
     assert row["energy_pj"] == pytest.approx(5 * WORD + words(5 * 8))
+
+
+@pytest.mark.parametrize(
+    ("text", "op_cost", "reads"),
+    [
+        ("quantized_sigmoid(6)", 5 * add(9), 0),  # ap_fixed<8,3> and a half
+        ("quantized_sigmoid(6,sigmoid='smooth')", 5 * 2 * add(10), 0),
+        ("quantized_sigmoid(6,use_real_sigmoid=True)", 0, 5),
+        ("quantized_tanh(6)", 0, 0),
+        ("quantized_tanh(6,sigmoid='smooth')", 5 * add(9), 0),
+        ("quantized_tanh(6,use_real_tanh=True)", 0, 5),
+        ("quantized_relu(6,1,use_sigmoid=True,sigmoid='real')", 0, 5),
+        ("quantized_hswish(6,2,alpha=1)", 5 * (add(9) + mul(8, 8) + mul(16, 6)), 0),
+    ],
+)
+def test_quantizers_that_are_functions_pay_for_them(text: str, op_cost: float, reads: int) -> None:
+    row = row_of(QActivation(text), (5,))
+    assert row["energy_pj_op_cost"] == pytest.approx(op_cost)
+    assert row["energy_pj_parameters"] == pytest.approx(reads * WORD)
+    assert row["energy_pj"] == pytest.approx(op_cost + reads * WORD + words(5 * 6))
 
 
 @pytest.mark.parametrize("layer", [QConv1d, QConvTranspose1d])
