@@ -166,10 +166,11 @@ class Workload:
         kind: the kind of its graph node: ``"linear"``, ``"relu"``, ``"quantize"``, ...
         inputs: the tensors it reads.
         output: the tensor it writes.
-        macs: multiplications (with the addition of each product).
+        macs: multiplications with a weight, or of two tensors (with the addition of each product).
         fan_in: how many products are summed to one output; 0 for layers that sum none.
         product: the type of one product by QTools' rules; None if there is none, or no fixed-point grid.
-        accumulator: the type of the sum of all products and the bias by QTools' rules; None likewise.
+        accumulator: the type of the sum of all products and the bias by QTools' rules; of a layer that adds
+            or joins tensors, the type of its exact result; None likewise.
         weight: the weight, if it has one.
         bias: the bias, if it has one.
         operations: what it computes beside: the additions of a pool, the products of gates, comparisons.

@@ -46,6 +46,13 @@ def test_a_process_of_ones_own_is_one_file(own: Path) -> None:
     assert off_chip.total["energy_pj_parameters"] == 64 * 6 * 2
 
 
+def test_or_is_registered_under_a_name(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PROCESSES, "_things", dict(PROCESSES.items()))
+    PROCESSES.add("node7", read_process(own))
+    work = dense(SIX, RELU)
+    assert Energy(process="node7").price([work]) == Energy(process=str(own)).price([work])
+
+
 def test_every_file_in_the_folder_is_registered_under_its_name() -> None:
     names = [path.stem for path in FOLDER.glob("*.toml")]
     assert names
