@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,6 +37,19 @@ def comparisons(pool: Any, source: TensorSpec, made: TensorSpec) -> tuple[Operat
     return (largest(made.count * (window - 1), source.format),)
 
 
+def _module(
+    kind: type[nn.MaxPool1d | nn.MaxPool2d],
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> nn.Module:
+    """The module of a function's call, whose arguments stand in another order."""
+    return kind(kernel_size, stride, padding, dilation, return_indices, ceil_mode)
+
+
 PASSIVES.add(
     "max_pool1d",
     Passive(
@@ -44,7 +58,7 @@ PASSIVES.add(
         format=pooled,
         modules=(nn.MaxPool1d,),
         functions=(F.max_pool1d, torch.max_pool1d),
-        module=nn.MaxPool1d,
+        module=partial(_module, nn.MaxPool1d),
         operations=comparisons,
     ),
 )
@@ -56,7 +70,7 @@ PASSIVES.add(
         format=pooled,
         modules=(nn.MaxPool2d,),
         functions=(F.max_pool2d, torch.max_pool2d),
-        module=nn.MaxPool2d,
+        module=partial(_module, nn.MaxPool2d),
         operations=comparisons,
     ),
 )
