@@ -144,11 +144,11 @@ def _files(
             files[f"rtl/{layer.block.name}.v"] = layer_file(layer, seen)
             seen |= set(layer.block.modules)
     files |= {f"rtl/{name}": text for name, text in library.items()}
-    x = adversarial(graph, VECTORS, 0)
+    x = adversarial(prepared, VECTORS, 0)
     first = next(node for node in prepared.consumers(prepared.input) if isinstance(node, Quantize))
     assert first.format is not None, "annotate() has refused it"  # noqa: S101
     samples = first.format.quantize(x.reshape(len(x), *first.shape)).reshape(len(x), -1)
-    results = emulate(graph, x).reshape(len(x), -1)
+    results = emulate(prepared, x).reshape(len(x), -1)
     files["tb/vectors.hex"] = to_hex(pack(samples, made.input))
     files["tb/expected.hex"] = to_hex(pack(results, made.output))
     files["tb/testbench.v"] = testbench(

@@ -1,7 +1,7 @@
 """Place and route for a Lattice ECP5: the one real clock frequency that open tools give.
 
-There is no open place and route for UltraScale+. An ECP5-85 has 84 k four-input LUTs, so small networks and single
-layers fit; its frequency says how a pipeline is balanced, not what a VU9P would do.
+There is no open place and route for UltraScale+. An ECP5-85 has 84 k four-input LUTs, so small networks and
+single layers fit; its frequency says how a pipeline is balanced, not what a VU9P would do.
 """
 
 from __future__ import annotations

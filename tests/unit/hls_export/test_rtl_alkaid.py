@@ -4,23 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
+from rtl_tools import needs_alkaid
 
 from hls_export.rtl import alkaid, yosys
 from torchq.errors import BackendError
 from torchq.formats import FixedPoint
 
 WEIGHTS = np.array([[3, 0, 1], [-2, 0, 0], [0, 0, 0], [7, 0, 4]])
-
-
-def _has_alkaid():
-    try:
-        import alkaid  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-needs_alkaid = pytest.mark.skipif(not _has_alkaid(), reason="alkaid is not installed")
 
 
 def test_a_missing_alkaid_says_what_to_install(monkeypatch, tmp_path):
