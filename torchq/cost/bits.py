@@ -83,6 +83,10 @@ def _same(a: Format | None, b: Format | None) -> bool:
 def _is_without_sign(made: Format | None, source: Format | None) -> bool:
     if not isinstance(made, FixedPoint) or not isinstance(source, FixedPoint) or np.any(made.signed):
         return False
+    if made.is_scalar and source.is_scalar:
+        return bool(
+            made.fraction == source.fraction and made.integer == source.integer - int(bool(source.signed))
+        )
     magnitude = np.asarray(source.integer) - np.asarray(source.signed)
     return np.array_equal(made.integer, magnitude) and np.array_equal(made.fraction, source.fraction)
 

@@ -11,6 +11,10 @@ from torchq.errors import FormatError
 from torchq.formats import FixedPoint, Float, Format
 from torchq.workload import UNQUANTIZED_BITS, ParamSpec
 
+_LEADING = 1 << 52
+"""The leading one of a float64's significand, which is not stored."""
+_EXPONENT = 0x7FF << 52
+
 
 def set_bits(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """The bits from the highest to the lowest set one of each number, both included, without the sign.
@@ -22,10 +26,14 @@ def set_bits(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         >>> set_bits(np.array([0.0, 8.0, -0.375, 5.0, 11.0])).tolist()
         [0, 1, 2, 3, 4]
     """
-    mantissa, _ = np.frexp(np.abs(np.asarray(values, dtype=np.float64)))
-    codes = np.ldexp(mantissa, 53).astype(np.int64)
-    _, above_lowest = np.frexp((codes & -codes).astype(np.float64))
-    return np.where(codes > 0, 54 - above_lowest, 0)
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    raw = values.view(np.int64)
+    alive = (raw & _EXPONENT) != 0
+    if np.count_nonzero(alive) != np.count_nonzero(values):  # a subnormal has no leading one
+        return set_bits(np.ldexp(values, 100))
+    significand = (raw & (_LEADING - 1)) | _LEADING
+    lowest = (significand & -significand).astype(np.float64).view(np.int64) >> 52
+    return np.asarray((53 + 1023 - lowest) * alive)
 
 
 def constant_bits(spec: ParamSpec) -> int | npt.NDArray[Any]:

@@ -74,6 +74,8 @@ def _of_macs(work: Workload) -> float:
         bits = constant_bits(work.weight)
         if np.ndim(bits) == 0:  # all weights alike
             return float(bits) * float(np.broadcast_to(np.asarray(met), work.weight.shape).sum())
+        if np.ndim(met) == 0:
+            return float(np.sum(bits)) * float(met)
         return float(np.sum(bits * met))
     a, b = factors(work, "ebops")
     if work.kind == "mul":

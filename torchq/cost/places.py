@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from torchq.convert.slots import Origin, slot_origin
@@ -12,12 +14,11 @@ from torchq.errors import CostError, GraphError, TorchqError
 from torchq.graph import Step, Symbolic
 from torchq.nn import QLayer
 from torchq.nn.baked import Baked
+from torchq.nn.batch_norm import BatchNormLayer
 from torchq.nn.products import ProductLayer
 from torchq.quantizers import Quantizer
 from torchq.quantizers.adaptive import quantized_adaptive
 from torchq.scheme import ANY, Scheme
-
-T = TypeVar("T")
 
 MOST_KEPT = 4096
 """So many quantizers of a layer are kept."""
@@ -48,6 +49,7 @@ class Place:
         self._like = like
         self._kept: dict[Any, Mapping[str, Quantizer | None]] = {}
         self._float: nn.Module | None = None
+        self._values = _Values(module)
 
     def origins(self, found: Symbolic, scheme: Scheme) -> Mapping[str, Origin]:
         """Slot -> which key of the scheme fills it."""
@@ -80,10 +82,12 @@ class Place:
         if float_again and not self.layer.always_converted:
             return None if not isinstance(self.module, QLayer) else self._as_float()
         try:
-            quantizers = self._quantizers(texts)
-            if isinstance(self.module, QLayer):
-                return _copy(self.module, quantizers)
-            return self.layer.from_float([self.module], texts)
+            if not isinstance(self.module, QLayer):
+                return self.layer.from_float([self.module], texts)
+            twin = _copy(self.module, self._quantizers(self.module, texts))
+            if isinstance(twin, ProductLayer):
+                self._quantize_once(twin, texts)
+            return twin
         except CostError:
             raise
         except TorchqError as fault:
@@ -99,11 +103,8 @@ class Place:
             self._float = self.module.dequantized()
         return self._float
 
-    def _quantizers(self, texts: Mapping[str, str]) -> dict[str, Quantizer | None]:
+    def _quantizers(self, layer: QLayer, texts: Mapping[str, str]) -> dict[str, Quantizer | None]:
         """What stands in the slots. Quantizers are kept, since reading a text takes longer than all else."""
-        layer = self.module
-        if not isinstance(layer, QLayer):
-            return {}
         if isinstance(layer, ProductLayer) or not self._stands_for_float:  # one slot knows nothing of others
             slots = self.layer.slots if self._stands_for_float else tuple(texts)
             return {slot: self._one(layer, slot, texts.get(slot)) for slot in slots}
@@ -128,6 +129,17 @@ class Place:
             made.to(device=self._like.device, dtype=self._like.dtype)
         return {slot: made._modules[f"{slot}_quantizer"] for slot in layer.slots}  # type: ignore[misc]
 
+    def _quantize_once(self, twin: ProductLayer, texts: Mapping[str, str]) -> None:
+        """Let a copy quantize its weight and bias once, and not again while the layer's numbers are the same.
+
+        What formats and workloads ask for are the values alone, so they are kept as those are shown.
+        """
+        kept: dict[Any, Tensor | None] = {}
+        if not twin.training and not isinstance(twin, BatchNormLayer):  # whose slots act on each other
+            kept = self._values.of_now()
+        for slot, call in (("weight", twin.quantized_weight), ("bias", twin.quantized_bias)):
+            twin.__dict__[f"quantized_{slot}"] = partial(_kept, kept, (slot, texts.get(slot)), call)
+
     def _look_up(
         self, key: Any, make: Callable[[], Mapping[str, Quantizer | None]]
     ) -> Mapping[str, Quantizer | None]:
@@ -141,27 +153,50 @@ class Place:
 
 
 def _copy(layer: QLayer, quantizers: Mapping[str, Quantizer | None]) -> QLayer:
-    """A copy that shares parameters, buffers and all other modules, and quantizes its parameters once."""
+    """A copy that shares parameters, buffers and all other modules."""
     twin: QLayer = object.__new__(type(layer))
     state = dict(layer.__dict__)
     state["_modules"] = {**layer._modules, **{f"{slot}_quantizer": q for slot, q in quantizers.items()}}
     object.__setattr__(twin, "__dict__", state)
-    if isinstance(twin, ProductLayer):
-        state["quantized_weight"] = _once(twin.quantized_weight)
-        state["quantized_bias"] = _once(twin.quantized_bias)
     return twin
 
 
-def _once(call: Callable[[], T]) -> Callable[[], T]:
-    """The first result of a call, again and again: formats and the workload ask for the same values."""
-    kept: list[T] = []
+def _kept(kept: dict[Any, Tensor | None], key: Any, call: Callable[[], Tensor | None]) -> Tensor | None:
+    if key not in kept:
+        made = call()
+        kept[key] = None if made is None else made.detach().to("cpu", torch.float64)
+    return kept[key]
 
-    def again() -> T:
-        if not kept:
-            kept.append(call())
-        return kept[0]
 
-    return again
+class _Values:
+    """Quantized parameters, for as long as the numbers that they are made of stay the same."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        self._layer = layer
+        self._numbers: list[Tensor] = []
+        self._kept: dict[Any, Tensor | None] = {}
+
+    def of_now(self) -> dict[Any, Tensor | None]:
+        """What is kept of the layer's numbers as they are now; empty if one of them has changed."""
+        layer = self._layer
+        slots = {f"{slot}_quantizer" for slot in getattr(layer, "slots", ())}
+        owners = [layer, *(child for name, child in layer._modules.items() if name not in slots and child)]
+        numbers = [
+            tensor
+            for owner in owners
+            for tensor in (*owner._parameters.values(), *owner._buffers.values())
+            if tensor is not None
+        ]
+        if len(numbers) != len(self._numbers) or not all(map(_equal, numbers, self._numbers)):
+            self._numbers = [tensor.detach().clone() for tensor in numbers]
+            self._kept = {}
+        if len(self._kept) > MOST_KEPT:
+            self._kept = {}
+        return self._kept
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    return a.dtype == b.dtype and a.device == b.device and torch.equal(a, b)
 
 
 def _in_mode(quantizer: Quantizer | None, training: bool) -> Quantizer | None:

@@ -69,8 +69,12 @@ class FixedPoint:
     overflow: Overflow = Overflow.SAT
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rounding", Rounding(self.rounding))
-        object.__setattr__(self, "overflow", Overflow(self.overflow))
+        if type(self.rounding) is not Rounding:
+            object.__setattr__(self, "rounding", Rounding(self.rounding))
+        if type(self.overflow) is not Overflow:
+            object.__setattr__(self, "overflow", Overflow(self.overflow))
+        if self._is_plain():
+            return
         for name in ("width", "integer"):
             object.__setattr__(self, name, _whole(name, getattr(self, name)))
         object.__setattr__(self, "signed", _flag(self.signed))
@@ -84,6 +88,15 @@ class FixedPoint:
                 f"{np.shape(self.signed)} must broadcast against each other"
             ) from None
         object.__setattr__(self, "_shape", shape)
+
+    def _is_plain(self) -> bool:
+        """Whether nothing needs to be converted; most formats are per tensor, and made by the hundred."""
+        width = self.width
+        plain = type(width) is int and type(self.integer) is int and type(self.signed) is bool
+        if not plain or width < 0:  # a width below zero is refused with the others
+            return False
+        self.__dict__["_shape"] = ()
+        return True
 
     # ------------------------------------------------------------------ other conventions, and text
 
@@ -104,7 +117,9 @@ class FixedPoint:
             ('ap_fixed<6,1,RND_CONV,SAT>', 'ap_ufixed<6,2,RND_CONV,SAT>')
         """
         overflow = Overflow.SAT_SYM if symmetric and keep_negative else Overflow.SAT
-        return cls(bits, np.asarray(integer) + int(keep_negative), keep_negative, rounding, overflow)
+        sign = int(keep_negative)
+        whole = integer + sign if isinstance(integer, int) else np.asarray(integer) + sign
+        return cls(bits, whole, keep_negative, rounding, overflow)
 
     @classmethod
     def from_kif(
@@ -176,6 +191,8 @@ class FixedPoint:
     @property
     def fraction(self) -> Any:
         """Bits after the point (may be negative)."""
+        if self.is_scalar:
+            return self.width - self.integer
         return _plain(np.asarray(self.integer) * -1 + np.asarray(self.width))
 
     @property

@@ -121,9 +121,10 @@ class ScaledQuantizer(Quantizer):
         """``log2`` of the scale as an integer or an array of integers; ``None`` if one is no power of two."""
         if self.alpha == "auto":
             return None
-        values = np.asarray(
-            self.number if self.number is not None else self.scale.detach().cpu().double().numpy()
-        )
+        if self.number is not None:
+            fraction, power = math.frexp(self.number)
+            return power - 1 if fraction == 0.5 else None
+        values = np.asarray(self.scale.detach().cpu().double().numpy())
         mantissa, exponent = np.frexp(values)
         if not np.all(mantissa == 0.5):
             return None

@@ -48,6 +48,11 @@ def test_bits_of_constants_do_not_depend_on_the_point(code: int, shift: int) -> 
     assert found == bits_in_text(code)
 
 
+def test_bits_of_the_smallest_numbers() -> None:
+    tiny = np.array([2.0**-1074, 5 * 2.0**-1074, -(2.0**-1022), 3 * 2.0**-1030, 0.0, 1.5])
+    assert set_bits(tiny).tolist() == [1, 3, 1, 2, 0, 2]
+
+
 @pytest.mark.parametrize(
     ("format", "bits"),
     [
