@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hls_export.backends import BACKENDS, DEFAULT_PART, Project, Settings
 from hls_export.backends.folder import read_marker
@@ -22,6 +24,8 @@ def lower(
     strategy: str = "latency",
     top: str = "myproject",
     latency_cutoff: float = 5.0,
+    layers: Mapping[str, Mapping[str, Any]] | None = None,
+    pipeline: str = "auto",
 ) -> Project:
     """Write a hardware project.
 
@@ -33,10 +37,13 @@ def lower(
         clock_ns: the clock period in nanoseconds.
         io_type: ``"io_parallel"`` or ``"io_stream"``.
         reuse_factor: how often one multiplier is used for one sample.
-        strategy: how matrix products are built, ``"latency"`` or ``"resource"``.
+        strategy: how matrix products are built, such as ``"latency"`` or ``"resource"``.
         top: the name of the top function or module.
         latency_cutoff: backend ``"rtl"``: how much delay a pipeline stage may have, in alkaid's units (about
             an adder each): less means more stages and a faster clock.
+        layers: by the name of a layer with weights, what differs for it:
+            ``{"fc1": {"reuse_factor": 4, "strategy": "resource"}}``.
+        pipeline: ``"pipeline"``, ``"dataflow"``, or ``"auto"``: how the layers work together.
 
     Returns:
         The project; ``.compile()`` and ``.predict(x)`` run it.
@@ -47,7 +54,9 @@ def lower(
         UnknownNameError: no such backend.
     """
     target = BACKENDS.get(backend)
-    settings = Settings(part, clock_ns, io_type, reuse_factor, strategy, top, latency_cutoff)
+    settings = Settings(
+        part, clock_ns, io_type, reuse_factor, strategy, top, latency_cutoff, layers or {}, pipeline
+    )
     graph = model if isinstance(model, HardwareGraph) else read(model)
     return target.lower(graph, Path(out), settings)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from hls_export.hardware import HardwareGraph
 from hls_export.report import FpgaReport
+from torchq.advice import advice
 from torchq.errors import BackendError
 from torchq.formats import Overflow, Rounding
 from torchq.registry import Registry
@@ -20,6 +22,9 @@ Array = npt.NDArray[np.float64]
 
 DEFAULT_PART = "xcvu9p-flga2577-2-e"
 IO_TYPES = ("io_parallel", "io_stream")
+PIPELINES = ("auto", "pipeline", "dataflow")
+LAYER_OPTIONS = ("reuse_factor", "strategy")
+"""What can be set layer by layer."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class Settings:
         reuse_factor: how often one multiplier is used for one sample.
         strategy: how matrix products are built; a backend says which it knows.
         top: the name of the top function, and of its file.
+        layers: by the name of a layer with weights, what differs for it: of :data:`LAYER_OPTIONS`.
+        pipeline: how the layers work together: ``"pipeline"`` (one after the other, in one pipeline),
+            ``"dataflow"`` (at the same time, with buffers between), or ``"auto"``.
         latency_cutoff: RTL: how much delay a pipeline stage may have, in alkaid's units.
 
     Raises:
@@ -52,6 +60,8 @@ class Settings:
     strategy: str = "latency"
     top: str = "myproject"
     latency_cutoff: float = 5.0
+    layers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pipeline: str = "auto"
 
     def __post_init__(self) -> None:
         if not self.clock_ns > 0:
@@ -66,10 +76,35 @@ class Settings:
             raise BackendError(f"part must be the name of an FPGA, got {self.part!r}")
         if not self.top.isidentifier():
             raise BackendError(f"top must be a C++ name, got {self.top!r}")
+        if self.pipeline not in PIPELINES:
+            raise BackendError(f"pipeline must be one of {', '.join(PIPELINES)}, got {self.pipeline!r}")
+        for name, options in self.layers.items():
+            _check_options(name, options)
+
+    def of(self, layer: str) -> Settings:
+        """What holds for one layer.
+
+        Example:
+            >>> Settings(layers={"fc1": {"reuse_factor": 4}}).of("fc1").reuse_factor
+            4
+        """
+        return replace(self, layers={}, **self.layers.get(layer, {}))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return asdict(self)
+
+
+def _check_options(name: str, options: Mapping[str, Any]) -> None:
+    for key, value in options.items():
+        if key not in LAYER_OPTIONS:
+            raise BackendError(
+                f"layer {name} has no option {key!r}", hint=advice(key, LAYER_OPTIONS, "Options")
+            )
+        if key == "reuse_factor" and (not isinstance(value, int) or value < 1):
+            raise BackendError(f"layer {name}: reuse_factor must be a number of at least 1, got {value!r}")
+        if key == "strategy" and not isinstance(value, str):
+            raise BackendError(f"layer {name}: strategy must be a name, got {value!r}")
 
 
 @dataclass(frozen=True)

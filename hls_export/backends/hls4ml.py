@@ -13,7 +13,7 @@ import io
 import re
 import shutil
 import warnings
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from hls_export.backends.base import Backend, Settings
 from hls_export.backends.csim import CsimProject
 from hls_export.backends.folder import check_target, new_folder, write_marker
 from hls_export.backends.layer_list import Layer, layer_list
-from hls_export.backends.limits import CAPABILITIES, refuse, refuse_prepared
+from hls_export.backends.limits import CAPABILITIES, refuse, refuse_prepared, settings_of, weighted
 from hls_export.backends.names import cpp_names
 from hls_export.handover import write_interface
 from hls_export.hardware import HardwareGraph, Select
@@ -78,7 +78,7 @@ class Hls4mlBackend(Backend):
         refuse(self.key, graph, settings)
         prepared = prepare(graph, settings.io_type)
         placed = channels_last(prepared)
-        refuse_prepared(self.key, prepared, placed, settings)
+        refuse_prepared(self.key, graph, placed, settings)
         ends = readback.ends(graph, placed)
         with new_folder(out, digest) as work:
             facts = _write(graph, placed, work, settings, self.name)
@@ -121,7 +121,7 @@ def _write(
     with _quiet() as notes:
         hls4ml = _hls4ml()
         try:
-            model = _model(hls4ml, layers, placed.graph, graph.names, work, settings, backend)
+            model = _model(hls4ml, layers, graph, placed.graph.output, work, settings, backend)
             model.write()
         except BackendError:
             raise
@@ -174,7 +174,7 @@ def _model(
     hls4ml: Any,
     layers: list[Layer],
     graph: HardwareGraph,
-    shown: Container[str],
+    output: str,
     work: Path,
     settings: Settings,
     backend: str,
@@ -192,16 +192,17 @@ def _model(
         "Model": {
             "Precision": "fixed<16,6>",
             "ReuseFactor": settings.reuse_factor,
-            "Strategy": settings.strategy.capitalize(),
+            "Strategy": settings.strategy,
+            "PipelineStyle": settings.pipeline,
             "BitExact": False,
         },
-        "LayerName": {layer.name: _layer_config(layer, layer.carries in shown) for layer in layers},
+        "LayerName": {layer.name: _layer_config(layer, graph, settings) for layer in layers},
         "Flows": ["convert"],
     }
     config["InputData"] = config["OutputPredictions"] = None
     config["TraceOutput"] = True
     at = {layer.carries: layer.name for layer in layers}
-    ends = [layers[0].name], [at[graph.output] if graph.output in at else layers[-1].name]
+    ends = [layers[0].name], [at.get(output, layers[-1].name)]
     specs = [copy.deepcopy(layer.spec) for layer in layers]  # hls4ml writes into them
     model = hls4ml.model.graph.ModelGraph.from_layer_list(config, specs, *ends)
     _pin(model, layers)
@@ -211,8 +212,14 @@ def _model(
     return model
 
 
-def _layer_config(layer: Layer, trace: bool) -> dict[str, Any]:
-    config: dict[str, Any] = {"Trace": trace, "Precision": {k: str(v) for k, v in layer.types.items()}}
+def _layer_config(layer: Layer, graph: HardwareGraph, settings: Settings) -> dict[str, Any]:
+    mine = settings_of(layer.node.name, weighted(graph), settings)
+    config: dict[str, Any] = {
+        "Trace": layer.carries in graph.names,
+        "Precision": {word: str(grid) for word, grid in layer.types.items()},
+        "ReuseFactor": mine.reuse_factor,
+        "Strategy": mine.strategy,
+    }
     if "table" in layer.types:
         config["table_t"] = str(layer.types["table"])
     return config

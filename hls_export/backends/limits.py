@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib.util
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,10 +23,12 @@ from hls_export.hardware import (
 )
 from hls_export.passes.channels_last import Placed
 from hls_export.passes.whole_kernels import is_depthwise
+from torchq.advice import advice
 from torchq.errors import BackendError
 from torchq.formats import FixedPoint, Overflow, Rounding
 
-STRATEGIES = ("latency", "resource", "resource_unrolled")
+_DA = "distributed_arithmetic"
+STRATEGIES = ("latency", "resource", "resource_unrolled", _DA)
 
 KINDS = frozenset(
     kind.kind
@@ -58,6 +62,7 @@ def refuse(key: str, graph: HardwareGraph, settings: Settings) -> None:
         BackendError: all reasons, one a line.
     """
     reasons = CAPABILITIES.reasons(graph, settings)
+    reasons += _layer_option_reasons(graph, settings)
     readers = graph.consumers(graph.input)
     if len({node.format for node in readers}) > 1:
         names = ", ".join(node.name for node in readers)
@@ -75,15 +80,71 @@ def refuse(key: str, graph: HardwareGraph, settings: Settings) -> None:
 def refuse_prepared(key: str, graph: HardwareGraph, placed: Placed, settings: Settings) -> None:
     """What shows in the nodes that hls4ml gets, at once.
 
+    Args:
+        key: of the backend.
+        graph: as it came.
+        placed: what hls4ml gets.
+        settings: of the project.
+
     Raises:
         BackendError: all reasons, one a line.
     """
     reasons: list[str] = []
-    if len(graph.nodes) < 3:
+    if len(placed.graph.nodes) < 3:
         reasons.append("the model has no layer behind its input quantizer")
+    layers = weighted(graph)
     for node in placed.graph.nodes:
-        reasons += _reasons(node, placed, settings)
+        reasons += _reasons(node, placed, settings_of(node.name, layers, settings))
     _raise(key, reasons)
+
+
+def weighted(graph: HardwareGraph) -> list[str]:
+    """The layers with weights, which is what can be set layer by layer."""
+    return [node.name for node in graph.nodes if isinstance(node, Dense | Conv)]
+
+
+def settings_of(name: str, layers: Collection[str], settings: Settings) -> Settings:
+    """What holds for a node that hls4ml gets: as the user's layer, or plain for what stands in between.
+
+    Args:
+        name: of the node.
+        layers: the user's layers with weights.
+        settings: of the project.
+
+    Example:
+        >>> settings_of("fc.product2", ["fc"], Settings(reuse_factor=4)).reuse_factor
+        4
+        >>> settings_of("add.spread1", ["fc"], Settings(reuse_factor=4)).reuse_factor
+        1
+    """
+    layer = name.removesuffix(".product2")
+    if layer in layers or name in layers:
+        return settings.of(name if name in layers else layer)
+    return replace(settings, layers={}, strategy="latency", reuse_factor=1)
+
+
+def _layer_option_reasons(graph: HardwareGraph, settings: Settings) -> Iterator[str]:
+    known = weighted(graph)
+    for name, options in settings.layers.items():
+        if name not in graph.names:
+            yield f"there is no layer {name!r}; {advice(name, known, 'Layers')}"
+        elif name not in known:
+            yield f"{name} ({graph.node(name).kind}) has no weights, and so no {' and no '.join(options)}"
+        elif (strategy := settings.of(name).strategy) not in CAPABILITIES.strategies:
+            hint = advice(strategy, CAPABILITIES.strategies, "Strategies")
+            yield f"{name} has no strategy {strategy!r}; {hint}"
+    used = {settings.strategy, *(settings.of(name).strategy for name in known)}
+    if _DA in used:
+        yield from _da_reasons(known, settings)
+
+
+def _da_reasons(known: Collection[str], settings: Settings) -> Iterator[str]:
+    if importlib.util.find_spec("da4ml") is None:
+        yield f"strategy {_DA} needs da4ml; pip install 'da4ml>=0.5.2,<0.6'"
+    for name in known:
+        mine = settings.of(name)
+        if mine.strategy == _DA and mine.reuse_factor != 1:
+            yield f"{name} has strategy {_DA}, which has reuse factor 1 only; got {mine.reuse_factor}"
 
 
 def _raise(key: str, reasons: list[str]) -> None:
@@ -170,14 +231,21 @@ def _conv_reasons(node: Conv, settings: Settings) -> Iterator[str]:
     points = int(np.prod(node.kernel))
     n_in, n_out = points * node.n_in, node.n_out
     yield from _factor_reasons(node, n_in, n_out, settings)
-    if settings.strategy != "latency" and is_depthwise(node) and settings.strategy == "resource_unrolled":
-        yield f"{node.name} is depthwise, and cannot be built with resource_unrolled"
+    if is_depthwise(node) and settings.strategy in ("resource_unrolled", _DA):
+        yield f"{node.name} is depthwise, and cannot be built with {settings.strategy}"
+    elif is_depthwise(node) and settings.strategy == "resource" and settings.io_type == "io_parallel":
+        yield (
+            f"{node.name} is depthwise, and what hls4ml makes of it with resource in io_parallel is wrong; "
+            "build that layer with latency"
+        )
+    elif settings.strategy == "resource_unrolled" and settings.io_type == "io_parallel":
+        yield f"{node.name} is a convolution, which hls4ml cannot build with resource_unrolled in io_parallel"
 
 
 def _factor_reasons(node: Node, n_in: int, n_out: int, settings: Settings) -> Iterator[str]:
     """hls4ml takes the nearest reuse factor that it can build and says so in passing; we refuse instead."""
     size, factor = n_in * n_out, settings.reuse_factor
-    if settings.strategy == "latency":
+    if settings.strategy in ("latency", _DA):
         return
     valid = [f for f in range(1, size + 1) if _buildable(n_in, n_out, f)]
     if settings.strategy == "resource_unrolled":

@@ -37,15 +37,20 @@ def rows(model: Any, layers: Sequence[Layer]) -> Iterator[LayerRow]:
             places = int(np.prod(node.shape)) // node.n_out
             row = replace(
                 row,
-                weight_type=type_text(made.weights["weight"].type),
-                bias_type=type_text(made.weights["bias"].type) if node.bias is not None else "",
-                accumulator_type=type_text(made.attributes["accum_t"]),
+                weight_type=_constant_type(made, "weight"),
+                bias_type=_constant_type(made, "bias") if node.bias is not None else "",
+                accumulator_type=type_text(made.attributes["accum_t"]) if "weight" in made.weights else "",
                 weights=node.weight.size + (0 if node.bias is None else node.bias.size),
                 nonzero=int(np.count_nonzero(node.weight)),
                 multiplications=int(node.weight.size) * places,
                 reuse_factor=int(made.get_attr("reuse_factor", 1)),
             )
         yield row
+
+
+def _constant_type(made: Any, slot: str) -> str:
+    """As text; nothing where the constants are gone, as adders and shifts of distributed arithmetic."""
+    return type_text(made.weights[slot].type) if slot in made.weights else ""
 
 
 def type_text(named: Any) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from hls_export.backends.base import DEFAULT_PART, IO_TYPES
+from hls_export.backends.base import DEFAULT_PART, IO_TYPES, PIPELINES
 
 
 @click.command("lower")
@@ -21,6 +21,14 @@ from hls_export.backends.base import DEFAULT_PART, IO_TYPES
     "--reuse-factor", type=int, default=1, show_default=True, help="Uses of one multiplier a sample."
 )
 @click.option("--strategy", default="latency", show_default=True, help="How matrix products are built.")
+@click.option(
+    "--layer",
+    "layer",
+    multiple=True,
+    metavar="NAME:OPTION=VALUE",
+    help="What differs for one layer: fc1:reuse_factor=4,strategy=resource. May be given many times.",
+)
+@click.option("--pipeline", type=click.Choice(PIPELINES), default=PIPELINES[0], show_default=True)
 @click.option("--top", default="myproject", show_default=True, help="Name of the top function.")
 @click.option(
     "--latency-cutoff",
@@ -41,6 +49,8 @@ def command(
     clock_ns: float,
     reuse_factor: int,
     strategy: str,
+    layer: tuple[str, ...],
+    pipeline: str,
     top: str,
     latency_cutoff: float,
     synthesize: bool,
@@ -54,6 +64,7 @@ def command(
     from hls_export.backends import BACKENDS
     from hls_export.backends.rtl import RtlBackend
     from hls_export.cli import samples, show
+    from hls_export.cli.layers import layer_options
     from hls_export.lower import lower
     from hls_export.qonnx import read
     from hls_export.rtl.project import RtlProject
@@ -78,6 +89,8 @@ def command(
             strategy=strategy,
             top=top,
             latency_cutoff=latency_cutoff,
+            layers=layer_options(layer),
+            pipeline=pipeline,
         )
     show.show_report(console, project.report())
     with console.status("compiling and comparing ..."):

@@ -340,7 +340,8 @@ def _refused(tmp_path, graph, **settings) -> str:
         ({"top": "my project"}, "top must be a C++ name, got 'my project'"),
         (
             {"strategy": "fast"},
-            "vitis: strategy must be one of latency, resource, resource_unrolled, got 'fast'",
+            "vitis: strategy must be one of latency, resource, resource_unrolled, distributed_arithmetic, "
+            "got 'fast'",
         ),
         (
             {"strategy": "resource", "reuse_factor": 5},
