@@ -174,12 +174,16 @@ def _section(place: int, design: Mapping[str, Any], data: PricesData) -> Section
         )
         for row in design["rows"]
     ]
-    strong = range(len(rows), len(rows) + len(design["totals"]))
-    for total in design["totals"]:
-        label = Cell(one_line(f"total {total['figure']}"))
-        rows.append((label, *(Cell(""),) * 3, *_cells(total, _digits(total), None)))
-    caption = f"{data.figure} of {design['name']}, layer by layer, and the whole network"
-    blocks: list[Block] = [Table(one_line(caption), columns, tuple(rows), tuple(strong))]
+    name = one_line(str(design["name"]))
+    ours = (Column("figure"), Column("unit"), Column("ours", "number"), *columns[-3:])
+    totals = tuple(
+        (Cell(one_line(total["figure"])), Cell(total["unit"]), *_cells(total, _digits(total), None))
+        for total in design["totals"]
+    )
+    blocks: list[Block] = [
+        Table(f"{data.figure} of {name}, layer by layer", columns, tuple(rows)),
+        Table(f"The whole network {name}", ours, totals),
+    ]
     if design["note"]:
         blocks.append(Paragraph(one_line(str(design["note"]))))
     settings = [
