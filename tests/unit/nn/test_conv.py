@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hls_export import export
 from torchq.convert import freeze, quantize
 from torchq.errors import GraphError, QuantizerError, TorchqError
 from torchq.graph import evaluate, trace, workloads
@@ -174,20 +172,6 @@ def test_samples_of_another_shape_are_refused_with_the_layers_name() -> None:
     assert traced(transposed, shape=(2, 8)) == (
         "1 needs samples of shape [3, length], got samples of shape (2, 8) from 0"
     )
-
-
-@pytest.mark.parametrize(
-    ("layer", "kind"),
-    [
-        (QConvTranspose2d(1, 2, 3, weight_quantizer=WEIGHT, bias_quantizer=BIAS), "conv_transpose2d"),
-        (nn.MaxPool2d(2), "max_pool"),
-    ],
-)
-def test_what_cannot_be_exported_is_refused_by_name(layer: nn.Module, kind: str, tmp_path: Path) -> None:
-    model = nn.Sequential(QInput("quantized_bits(8,3)"), layer).eval()
-    text = sentence(lambda: export(model, tmp_path / "model.onnx", (1, 4, 4)))
-    assert f"1 ({kind})" in text
-    assert not (tmp_path / "model.onnx").exists()
 
 
 def test_work_of_groups_and_depthwise_layers() -> None:
