@@ -149,8 +149,8 @@ def _files(
     assert first.format is not None, "annotate() has refused it"  # noqa: S101
     samples = first.format.quantize(x.reshape(len(x), *first.shape)).reshape(len(x), -1)
     results = emulate(prepared, x).reshape(len(x), -1)
-    files["tb/vectors.hex"] = to_hex(pack(samples, made.input))
-    files["tb/expected.hex"] = to_hex(pack(results, made.output))
+    files["tb/vectors.hex"] = to_hex(pack(samples, made.input), made.input.bits)
+    files["tb/expected.hex"] = to_hex(pack(results, made.output), made.output.bits)
     files["tb/testbench.v"] = testbench(
         top, made.input.bits, made.output.bits, VECTORS, made.latency, settings["clock_ns"]
     )

@@ -64,14 +64,15 @@ def slot_lanes(slots: Slots) -> list[tuple[int, Lane]]:
     return [(i * slots.width, slots.lane) for i in range(slots.count)]
 
 
-def to_hex(rows: Bytes) -> str:
-    r"""One line a row, the highest digit first, as ``$readmemh`` and ``%h`` take them.
+def to_hex(rows: Bytes, bits: int) -> str:
+    r"""One line a row of ``bits`` bits, the highest digit first, as ``$readmemh`` and ``%h`` take them.
 
     Example:
-        >>> to_hex(np.array([[0x34, 0x12]], np.uint8))
-        '1234\n'
+        >>> to_hex(np.array([[0x34, 0x02]], np.uint8), 10)
+        '234\n'
     """
-    return "".join(f"{row[::-1].tobytes().hex()}\n" for row in rows)
+    digits = -(-bits // 4)
+    return "".join(f"{row[::-1].tobytes().hex()[-digits:]}\n" for row in rows)
 
 
 def from_hex(lines: Sequence[str], size: int) -> Bytes:
@@ -90,7 +91,7 @@ def from_hex(lines: Sequence[str], size: int) -> Bytes:
             rows[i] = np.frombuffer(bytes.fromhex(line.strip().zfill(2 * size)), np.uint8)[::-1]
         except ValueError:
             raise BackendError(
-                f"the simulation left bits of result {i} without a value ({line.strip()[:40]})",
+                f"the simulation left bits without a value in line {i + 1}: {line.strip()[:40]}",
                 hint="a register that is never written; this is a defect, please report it",
             ) from None
     return rows

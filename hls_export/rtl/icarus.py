@@ -99,7 +99,7 @@ def simulate(built: Path, samples: Bytes, tail: int, sizes: Sequence[int]) -> li
         BackendError: the simulation fails, or leaves bits of a result without a value.
     """
     with tempfile.TemporaryDirectory(prefix="icarus-") as work:
-        (Path(work) / "in.hex").write_text(to_hex(samples), encoding="ascii")
+        (Path(work) / "in.hex").write_text(to_hex(samples, 8 * samples.shape[1]), encoding="ascii")
         words = [program("vvp", HINT), "-n", str(built), f"+count={len(samples)}", f"+tail={tail}"]
         printed = run(words, Path(work), built.stem)
         out = Path(work) / "out.hex"

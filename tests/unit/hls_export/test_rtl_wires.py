@@ -23,11 +23,11 @@ def test_what_is_packed_is_unpacked(count, width, signed, fraction, seed):
     values = random.integers(low, high, size=(7, count)) * 2.0**-fraction
     rows = pack(values, slots)
     np.testing.assert_array_equal(unpack(rows, slot_lanes(slots)), values)
-    np.testing.assert_array_equal(from_hex(to_hex(rows).splitlines(), rows.shape[1]), rows)
+    np.testing.assert_array_equal(from_hex(to_hex(rows, slots.bits).splitlines(), rows.shape[1]), rows)
 
 
 def test_bits_without_a_value_are_an_error():
-    with pytest.raises(BackendError, match="left bits of result 1 without a value"):
+    with pytest.raises(BackendError, match="left bits without a value in line 2: 0x"):
         from_hex(["0f", "0x"], 1)
 
 
