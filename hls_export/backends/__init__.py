@@ -8,7 +8,8 @@ from hls_export.backends.base import Project as Project
 from hls_export.backends.base import Settings as Settings
 from hls_export.backends.hls4ml import Hls4mlBackend
 from hls_export.backends.rtl import RtlBackend
+from hls_export.backends.tools import TOOLS
 
-BACKENDS.add("vitis", Hls4mlBackend("vitis", "Vitis"))
-BACKENDS.add("vivado", Hls4mlBackend("vivado", "Vivado"))
+for _tool in TOOLS:
+    BACKENDS.add(_tool.key, Hls4mlBackend(_tool))
 BACKENDS.add("rtl", RtlBackend())

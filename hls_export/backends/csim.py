@@ -66,6 +66,11 @@ class CsimProject(Project):
         Raises:
             BackendError: g++ is missing or fails, or the two forms of a weight differ.
         """
+        if self.facts["csim"]["include"] is None:
+            raise BackendError(
+                f"{self.path}: projects for {self.facts['backend']} are written and not compiled here",
+                hint=f"compiling needs {self.facts['csim']['missing']}",
+            )
         self._check_weights()
         library = self._library_path()
         if not library.exists():
@@ -99,7 +104,7 @@ class CsimProject(Project):
             *FLAGS,
             f"-std={_standard(compiler)}",
             "-fno-gnu-unique",
-            "-Ifirmware/ap_types",
+            *(f"-I{folder}" for folder in self.facts["csim"]["include"]),
             "-I.",
             f'-DWEIGHTS_DIR="{self._weights()}"',
             *("-x", "c++", "-", "-o", str(target)),
@@ -235,8 +240,12 @@ class CsimProject(Project):
             self.compile()
         function = getattr(self._library, f"{self.facts['settings']['top']}_double")
         function.restype = None
-        function.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-        return function
+        function.argtypes = [ctypes.c_void_p] * 2
+        unused = [ctypes.byref(ctypes.c_ushort()) for _ in range(self.facts["csim"]["arguments"] - 2)]
+        if not unused:
+            return function
+        function.argtypes += [ctypes.c_void_p] * len(unused)
+        return lambda source, target: function(source, target, *unused)
 
 
 def _in_order(values: Array, axes: Sequence[int]) -> Array:

@@ -13,7 +13,7 @@ from typing import Any
 from torchq.errors import BackendError
 
 MARKER = "hls_export.json"
-LAYOUT = 1
+LAYOUT = 2
 """The version of the marker's fields."""
 
 

@@ -10,20 +10,21 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
-import re
-import shutil
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hls_export.backends import readback
-from hls_export.backends.base import Backend, Settings
+from hls_export.backends.base import DEFAULT_PART, Backend, Settings
 from hls_export.backends.csim import CsimProject
 from hls_export.backends.folder import check_target, new_folder, write_marker
 from hls_export.backends.layer_list import Layer, layer_list
-from hls_export.backends.limits import CAPABILITIES, refuse, refuse_prepared, settings_of, weighted
+from hls_export.backends.limits import capabilities, refuse, refuse_prepared, settings_of, weighted
 from hls_export.backends.names import cpp_names
+from hls_export.backends.steady import make_reproducible
+from hls_export.backends.tools import Tool
 from hls_export.handover import write_interface
 from hls_export.hardware import HardwareGraph, Select
 from hls_export.passes import (
@@ -57,15 +58,13 @@ class Hls4mlBackend(Backend):
     """One of hls4ml's backends.
 
     Args:
-        key: its name here.
-        name: its name in hls4ml.
+        tool: whose projects it writes.
     """
 
-    capabilities = CAPABILITIES
-
-    def __init__(self, key: str, name: str) -> None:
-        self.key = key
-        self.name = name
+    def __init__(self, tool: Tool) -> None:
+        self.key = tool.key
+        self.tool = tool
+        self.capabilities = capabilities(tool)
 
     def lower(self, graph: HardwareGraph, out: Path, settings: Settings) -> CsimProject:
         """Write the HLS project of a graph.
@@ -73,17 +72,20 @@ class Hls4mlBackend(Backend):
         Raises:
             BackendError: hls4ml is missing, cannot express something, or the folder is not free.
         """
+        if settings.part == DEFAULT_PART:
+            settings = replace(settings, part=self.tool.part)
         digest = graph.digest()
         check_target(out, digest)
-        refuse(self.key, graph, settings)
+        refuse(self.tool, graph, settings)
         prepared = prepare(graph, settings.io_type)
         placed = channels_last(prepared)
-        refuse_prepared(self.key, graph, placed, settings)
+        refuse_prepared(self.tool, graph, placed, settings)
         ends = readback.ends(graph, placed)
         with new_folder(out, digest) as work:
-            facts = _write(graph, placed, work, settings, self.name)
+            facts = _write(graph, placed, work, settings, self.tool)
             facts |= {
                 "backend": self.key,
+                "csim": self.tool.csim(),
                 **ends,
                 "model": {"name": graph.name, "digest": digest},
                 "settings": settings.to_dict(),
@@ -113,7 +115,7 @@ def pads_alone(node: Select, graph: HardwareGraph) -> bool:
 
 
 def _write(
-    graph: HardwareGraph, placed: Placed, work: Path, settings: Settings, backend: str
+    graph: HardwareGraph, placed: Placed, work: Path, settings: Settings, tool: Tool
 ) -> dict[str, Any]:
     """Let hls4ml write its files; returns what the marker keeps of it."""
     names = cpp_names(placed.graph.names, reserved=[settings.top])
@@ -121,7 +123,7 @@ def _write(
     with _quiet() as notes:
         hls4ml = _hls4ml()
         try:
-            model = _model(hls4ml, layers, graph, placed.graph.output, work, settings, backend)
+            model = _model(hls4ml, layers, graph, placed.graph.output, work, settings, tool)
             model.write()
         except BackendError:
             raise
@@ -129,7 +131,7 @@ def _write(
             raise
         except Exception as fault:  # hls4ml raises plain Exceptions of all sorts
             raise BackendError(f"hls4ml: {type(fault).__name__}: {fault}") from fault
-    _make_reproducible(work)
+    make_reproducible(work)
     version = str(hls4ml.__version__)
     report = FpgaReport(
         source="csim",
@@ -143,7 +145,7 @@ def _write(
         "tools": {"hls4ml": version},
         "names": {node: names[node] for node in graph.names if node in names},
         "trace": readback.traced(model, placed, layers),
-        "constants": readback.constants(model, layers),
+        "constants": readback.constants(model, layers, work),
         "report": report.to_dict(),
     }
 
@@ -177,16 +179,17 @@ def _model(
     output: str,
     work: Path,
     settings: Settings,
-    backend: str,
+    tool: Tool,
 ) -> Any:
     """hls4ml's own model of the graph, with its types set and its C++ made, but not written."""
     config = hls4ml.utils.config.create_config(
         output_dir=str(work),
         project_name=settings.top,
-        backend=backend,
+        backend=tool.name,
         part=settings.part,
         clock_period=settings.clock_ns,
         io_type=settings.io_type,
+        **tool.config,
     )
     config["HLSConfig"] = {
         "Model": {
@@ -273,24 +276,3 @@ def _typed(precision: Any, grid: FixedPoint) -> Any:
     own.width, own.integer, own.signed = int(grid.width), int(grid.integer), bool(grid.signed)
     own.rounding_mode, own.saturation_mode = str(grid.rounding), str(grid.overflow)
     return own
-
-
-def _make_reproducible(work: Path) -> None:
-    """The same model gives the same bytes: hls4ml's random stamp and the temporary path are taken out."""
-    for name, patterns in _UNSTEADY.items():
-        text = (work / name).read_text(encoding="utf-8")
-        for pattern, steady in patterns:
-            text = re.sub(pattern, steady, text, flags=re.MULTILINE)
-        (work / name).write_text(text, encoding="utf-8")
-    shutil.rmtree(work / "tb_data", ignore_errors=True)
-    (work / "tb_data").mkdir()
-
-
-_UNSTEADY = {
-    "build_lib.sh": [(r"^LIB_STAMP=.*$", "LIB_STAMP=csim")],
-    "hls4ml_config.yml": [
-        (r"^Stamp:.*$", "Stamp: csim"),
-        (r"^OutputDir:.*$(\n[ ]+.*$)*", "OutputDir: ."),
-    ],
-}
-"""Lines with a random stamp, or with the folder that a project is written in before it is moved."""

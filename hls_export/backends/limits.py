@@ -10,6 +10,7 @@ import numpy as np
 
 from hls_export import hardware as hw
 from hls_export.backends.base import Capabilities, Settings
+from hls_export.backends.tools import Tool
 from hls_export.hardware import (
     Conv,
     Dense,
@@ -28,7 +29,6 @@ from torchq.errors import BackendError
 from torchq.formats import FixedPoint, Overflow, Rounding
 
 _DA = "distributed_arithmetic"
-STRATEGIES = ("latency", "resource", "resource_unrolled", _DA)
 
 KINDS = frozenset(
     kind.kind
@@ -40,14 +40,18 @@ KINDS = frozenset(
 )
 """Everything that a graph may have in it."""
 
-CAPABILITIES = Capabilities(
-    kinds=KINDS,
-    io_types=frozenset({"io_parallel", "io_stream"}),
-    strategies=STRATEGIES,
-    roundings=frozenset(Rounding),
-    overflows=frozenset(Overflow),
-    formats_per_element=True,
-)
+
+def capabilities(tool: Tool) -> Capabilities:
+    """What hls4ml can write for a tool."""
+    return Capabilities(
+        kinds=KINDS,
+        io_types=frozenset({"io_parallel", "io_stream"}),
+        strategies=tool.strategies,
+        roundings=frozenset(Rounding),
+        overflows=frozenset(Overflow),
+        formats_per_element=True,
+    )
+
 
 _MOST_BITS = 1023
 _MOST_ADDRESSES = 16
@@ -55,14 +59,14 @@ _MOST_CLONES = 7
 _MOST_WIRES = 2**16
 
 
-def refuse(key: str, graph: HardwareGraph, settings: Settings) -> None:
+def refuse(tool: Tool, graph: HardwareGraph, settings: Settings) -> None:
     """What can be told from the graph as it is, at once.
 
     Raises:
         BackendError: all reasons, one a line.
     """
-    reasons = CAPABILITIES.reasons(graph, settings)
-    reasons += _layer_option_reasons(graph, settings)
+    reasons = capabilities(tool).reasons(graph, settings)
+    reasons += _layer_option_reasons(graph, settings, tool)
     readers = graph.consumers(graph.input)
     if len({node.format for node in readers}) > 1:
         names = ", ".join(node.name for node in readers)
@@ -74,14 +78,14 @@ def refuse(key: str, graph: HardwareGraph, settings: Settings) -> None:
             reasons += _element_reasons(node, node.format, graph, settings)
         if isinstance(node, Matmul) and settings.io_type == "io_stream":
             reasons.append(f"{node.name} multiplies two tensors, which hls4ml cannot do in io_stream")
-    _raise(key, reasons)
+    _raise(tool.key, reasons)
 
 
-def refuse_prepared(key: str, graph: HardwareGraph, placed: Placed, settings: Settings) -> None:
+def refuse_prepared(tool: Tool, graph: HardwareGraph, placed: Placed, settings: Settings) -> None:
     """What shows in the nodes that hls4ml gets, at once.
 
     Args:
-        key: of the backend.
+        tool: whose project it is to be.
         graph: as it came.
         placed: what hls4ml gets.
         settings: of the project.
@@ -95,7 +99,7 @@ def refuse_prepared(key: str, graph: HardwareGraph, placed: Placed, settings: Se
     layers = weighted(graph)
     for node in placed.graph.nodes:
         reasons += _reasons(node, placed, settings_of(node.name, layers, settings))
-    _raise(key, reasons)
+    _raise(tool.key, reasons)
 
 
 def weighted(graph: HardwareGraph) -> list[str]:
@@ -123,15 +127,15 @@ def settings_of(name: str, layers: Collection[str], settings: Settings) -> Setti
     return replace(settings, layers={}, strategy="latency", reuse_factor=1)
 
 
-def _layer_option_reasons(graph: HardwareGraph, settings: Settings) -> Iterator[str]:
+def _layer_option_reasons(graph: HardwareGraph, settings: Settings, tool: Tool) -> Iterator[str]:
     known = weighted(graph)
     for name, options in settings.layers.items():
         if name not in graph.names:
             yield f"there is no layer {name!r}; {advice(name, known, 'Layers')}"
         elif name not in known:
             yield f"{name} ({graph.node(name).kind}) has no weights, and so no {' and no '.join(options)}"
-        elif (strategy := settings.of(name).strategy) not in CAPABILITIES.strategies:
-            hint = advice(strategy, CAPABILITIES.strategies, "Strategies")
+        elif (strategy := settings.of(name).strategy) not in tool.strategies:
+            hint = advice(strategy, tool.strategies, "Strategies")
             yield f"{name} has no strategy {strategy!r}; {hint}"
     used = {settings.strategy, *(settings.of(name).strategy for name in known)}
     if _DA in used:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,10 +102,11 @@ def traced(model: Any, placed: Placed, layers: Sequence[Layer]) -> dict[str, dic
     return found
 
 
-def constants(model: Any, layers: Sequence[Layer]) -> list[dict[str, str]]:
-    """Every constant, and the file that it stands in."""
+def constants(model: Any, layers: Sequence[Layer], work: Path) -> list[dict[str, str]]:
+    """Every constant that stands in two files, one for synthesis and one for simulation, and their name."""
     return [
         {"layer": layer.node.name, "slot": slot, "file": weight.name}
         for layer in layers
         for slot, weight in model.graph[layer.name].weights.items()
+        if (work / "firmware" / "weights" / f"{weight.name}.txt").is_file()
     ]

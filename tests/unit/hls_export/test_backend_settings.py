@@ -58,7 +58,8 @@ def test_options_by_layer_reach_the_cpp(tmp_path):
         ),
         (
             {"layers": {"fc1": {"reuse_facto": 4}}},
-            "layer fc1 has no option 'reuse_facto'; did you mean 'reuse_factor'? Options: reuse_factor, strategy",
+            "layer fc1 has no option 'reuse_facto'; did you mean 'reuse_factor'? "
+            "Options: reuse_factor, strategy",
         ),
         (
             {"layers": {"fc1": {"reuse_factor": 0}}},

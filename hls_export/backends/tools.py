@@ -1,0 +1,66 @@
+"""The vendors' tools that hls4ml writes for: what differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hls_export.backends.base import DEFAULT_PART
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One vendor's tool.
+
+    Args:
+        key: its name here.
+        name: its name in hls4ml.
+        strategies: how it builds matrix products.
+        part: the FPGA that is taken where none is said.
+        include: folders of the project with the headers that its C++ needs; None where hls4ml ships none.
+        missing: what would be needed to compile, where hls4ml ships no headers.
+        arguments: how many arguments the top function of the simulation has.
+        config: what hls4ml's settings need beside the usual.
+    """
+
+    key: str
+    name: str
+    strategies: tuple[str, ...]
+    part: str = DEFAULT_PART
+    include: tuple[str, ...] | None = None
+    missing: str = ""
+    arguments: int = 2
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def csim(self) -> dict[str, Any]:
+        """What the simulation of a project must know; JSON-able."""
+        include = None if self.include is None else list(self.include)
+        return {"include": include, "missing": self.missing, "arguments": self.arguments}
+
+
+_XILINX = ("latency", "resource", "resource_unrolled", "distributed_arithmetic")
+_AC = tuple(f"firmware/{folder}/include" for folder in ("ac_types", "ac_math", "ac_simutils"))
+
+TOOLS = (
+    Tool("vitis", "Vitis", _XILINX, include=("firmware/ap_types",)),
+    Tool("vivado", "Vivado", _XILINX, include=("firmware/ap_types",)),
+    Tool("quartus", "Quartus", ("resource",), part="Arria10", include=("firmware/ac_types",), arguments=4),
+    Tool("oneapi", "oneAPI", ("resource",), part="Agilex7", missing="icpx of Intel's oneAPI"),
+    Tool(
+        "catapult",
+        "Catapult",
+        ("latency", "resource"),
+        part="xcku115-flvb2104-2-i",
+        include=(*_AC, "firmware/nnet_utils"),
+    ),
+    Tool(
+        "libero",
+        "Libero",
+        ("latency", "resource"),
+        part="MPF300",
+        missing="the headers of Microchip's SmartHLS",
+        config={"smarthls_path": "SmartHLS"},
+    ),
+)
+"""In the order of the registry."""
