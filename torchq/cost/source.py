@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from torchq.errors import CostError
@@ -37,8 +38,14 @@ def workloads_of(
         >>> [work.kind for work in workloads_of(nn.Sequential(QInput(q), nn.Dropout(0.1), fc))]
         ['quantize', 'linear']
     """
-    if isinstance(model, Sequence) and all(isinstance(work, Workload) for work in model):
+    if isinstance(model, Sequence) and not isinstance(model, str):
         found = tuple(model)
+        odd = next((work for work in found if not isinstance(work, Workload)), None)
+        if odd is not None:
+            raise CostError(
+                f"workloads can be priced, got a list with a {type(odd).__name__}",
+                hint="pass the quantized model, or what workloads_of(model) returns",
+            )
     else:
         found = _of_graph(_graph(model, example))
     for work in found:
@@ -82,8 +89,17 @@ def _of_graph(graph: Graph) -> tuple[Workload, ...]:
 def _check_sizes(work: Workload) -> None:
     specs: tuple[TensorSpec | ParamSpec, ...] = (*work.inputs, work.output, *work.parameters)
     for what in specs:
+        if not isinstance(what.shape, tuple) or not all(isinstance(n, Integral) for n in what.shape):
+            raise CostError(
+                f"{work.layer}: {what.name} needs a shape of whole numbers, got {what.shape!r}",
+                hint="write a tuple such as (16,)",
+            )
         if any(size < 0 for size in what.shape):
             raise CostError(f"{work.layer}: sizes must be at least 0, {what.name} has shape {what.shape}")
+    if not isinstance(work.macs, Integral) or not isinstance(work.fan_in, Integral):
+        raise CostError(
+            f"{work.layer}: macs and fan_in must be whole numbers, got {work.macs!r} and {work.fan_in!r}"
+        )
     if work.macs < 0 or work.fan_in < 0:
         raise CostError(
             f"{work.layer}: macs and fan_in must be at least 0, got {work.macs} and {work.fan_in}"

@@ -14,7 +14,7 @@ from torch import nn
 
 from torchq.cost import Bops, estimate
 from torchq.formats import FixedPoint, Ternary
-from torchq.nn import QConv1d, QInput, QLinear, QReLU
+from torchq.nn import QConv1d, QConv2d, QInput, QLinear, QReLU
 from torchq.workload import Operation, ParamSpec, TensorSpec, Workload
 
 
@@ -87,19 +87,20 @@ def test_qonnx_counts_the_same_products_on_the_file(tmp_path: Path) -> None:
     }
     model = nn.Sequential(
         QInput("quantized_bits(8,2,alpha=1)"),
-        QLinear(6, 20, **slots),
+        QConv2d(2, 4, 3, padding=1, groups=2, **slots),
         QReLU("quantized_relu(5,1)"),
-        QLinear(20, 5, **slots),
+        nn.Flatten(),
+        QLinear(4 * 36, 5, **slots),
     ).eval()
     with torch.no_grad():
-        model[3].weight.normal_(0, 0.3)
+        model[4].weight.normal_(0, 0.3)
     file = tmp_path / "model.onnx"
-    export(model, file, (6,))
+    export(model, file, (2, 6, 6))
     proto = onnx.load(file)
     proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     del proto.graph.value_info[:]
     onnx.save(proto, file)
     theirs = counting.inference_cost(str(file))["total_cost"]
-    ours = estimate(model, (6,), targets=["bops", "effective_macs"]).total
+    ours = estimate(model, (2, 6, 6), targets=["bops", "effective_macs"]).total
     assert ours["bops_multiply"] == pytest.approx(theirs["total_bops"], rel=1e-12)
     assert ours["effective_macs"] == pytest.approx(theirs["total_macs"], rel=1e-12)

@@ -12,8 +12,9 @@ from cost_networks import RELU, SIX, dense, jets
 from torch import nn
 
 from torchq.cost import TARGETS, CostReport, Price, estimate, figure_of, figures, make_targets, workloads_of
-from torchq.errors import CostError, GraphError, UnknownNameError
+from torchq.errors import CostError, GraphError, TorchqError, UnknownNameError
 from torchq.graph import trace
+from torchq.nn import QLinear
 from torchq.workload import Workload
 
 KNOWN = ", ".join(sorted({*TARGETS, *figures()}))
@@ -239,3 +240,86 @@ def test_one_figure_is_asked_for_by_its_own_name() -> None:
     assert str(fault.value) == "area is a target with several figures; name one: gates, pins"
     with pytest.raises(UnknownNameError, match="figure 'gate'; did you mean 'gates'"):
         figure_of("gate")
+
+
+# ---------------------------------------------------------------------- bad input, one sentence each
+
+
+def sentence(call: Any) -> str:
+    with pytest.raises(TorchqError) as fault:
+        call()
+    text = str(fault.value)
+    assert "\n" not in text
+    return text
+
+
+def test_sizes_that_are_missing_or_of_another_type() -> None:
+    work = dense(SIX, RELU)
+    x = work.inputs[0]
+    assert sentence(lambda: estimate([replace(work, inputs=(replace(x, shape=None),))])) == (  # type: ignore[arg-type]
+        "fc: x needs a shape of whole numbers, got None; write a tuple such as (16,)"
+    )
+    assert sentence(lambda: estimate([replace(work, inputs=(replace(x, shape=(None,)),))])) == (  # type: ignore[arg-type]
+        "fc: x needs a shape of whole numbers, got (None,); write a tuple such as (16,)"
+    )
+    assert sentence(lambda: estimate([replace(work, macs=1.5)])) == (  # type: ignore[arg-type]
+        "fc: macs and fan_in must be whole numbers, got 1.5 and 16"
+    )
+
+
+def test_lists_of_something_else() -> None:
+    hint = "pass the quantized model, or what workloads_of(model) returns"
+    assert sentence(lambda: estimate([nn.ReLU()])) == (  # type: ignore[list-item]
+        f"workloads can be priced, got a list with a ReLU; {hint}"
+    )
+    assert sentence(lambda: estimate([dense(SIX, RELU), "fc2"])) == (  # type: ignore[list-item]
+        f"workloads can be priced, got a list with a str; {hint}"
+    )
+    assert sentence(lambda: estimate(3)) == (  # type: ignore[arg-type]
+        "a model, a graph or workloads can be priced, got int; pass the quantized model"
+    )
+
+
+def test_an_unquantized_edge_names_its_place() -> None:
+    q = "quantized_bits(6,0,alpha=1)"
+    for targets in TARGETS:
+        text = sentence(
+            lambda targets=targets: estimate(
+                nn.Sequential(QLinear(4, 3, weight_quantizer=q, bias_quantizer=q)), (4,), targets
+            )
+        )
+        assert text == "0 reads a tensor that no quantizer made (input); put a quantizer after input"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"process": "horowits"}, "unknown process 'horowits'; did you mean 'horowitz'? Known: "),
+        (
+            {"weights_on_memory": "ram"},
+            "weights_on_memory: unknown memory 'ram'; did you mean 'sram'? Known: ",
+        ),
+        ({"min_sram_size": -1}, "min_sram_size must be at least 0, got -1"),
+        ({"min_sram_size": "big"}, "min_sram_size must be a whole number of bits, got 'big'"),
+        ({"rd_wr_on_io": 1}, "rd_wr_on_io must be true or false, got 1"),
+        ({"accumulator": "int32"}, "'int32' is no number format; write ap_fixed<W,I,RND_CONV,SAT>"),
+    ],
+)
+def test_settings_out_of_range(settings: dict[str, Any], message: str) -> None:
+    assert sentence(lambda: estimate([dense(SIX, RELU)], **settings)).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("ebop", "ebops"), ("peak_bit", "peak_bits"), ("sparcity", "sparsity"), ("memory_bit", "memory_bits")],
+)
+def test_misspelt_figures_are_answered_with_the_nearest(name: str, near: str) -> None:
+    text = sentence(lambda: estimate([dense(SIX, RELU)], targets=[name]))
+    assert text == f"unknown cost target or figure {name!r}; did you mean {near!r}? Known: {KNOWN}"
+    assert sentence(lambda: figure_of(name)) == text
+
+
+def test_what_is_better_when_it_grows_is_no_cost() -> None:
+    assert sentence(lambda: figure_of("sparsity")) == (
+        "sparsity is no cost, for more of it is better; name nonzero_weights"
+    )
