@@ -89,18 +89,20 @@ def _of_graph(graph: Graph) -> tuple[Workload, ...]:
 def _check_sizes(work: Workload) -> None:
     specs: tuple[TensorSpec | ParamSpec, ...] = (*work.inputs, work.output, *work.parameters)
     for what in specs:
-        if not isinstance(what.shape, tuple) or not all(isinstance(n, Integral) for n in what.shape):
+        shape: Any = what.shape
+        if not isinstance(shape, tuple) or not all(isinstance(size, Integral) for size in shape):
             raise CostError(
-                f"{work.layer}: {what.name} needs a shape of whole numbers, got {what.shape!r}",
+                f"{work.layer}: {what.name} needs a shape of whole numbers, got {shape!r}",
                 hint="write a tuple such as (16,)",
             )
-        if any(size < 0 for size in what.shape):
-            raise CostError(f"{work.layer}: sizes must be at least 0, {what.name} has shape {what.shape}")
-    if not isinstance(work.macs, Integral) or not isinstance(work.fan_in, Integral):
+        if any(size < 0 for size in shape):
+            raise CostError(f"{work.layer}: sizes must be at least 0, {what.name} has shape {shape}")
+    counts: tuple[Any, Any] = (work.macs, work.fan_in)
+    if not all(isinstance(count, Integral) for count in counts):
         raise CostError(
-            f"{work.layer}: macs and fan_in must be whole numbers, got {work.macs!r} and {work.fan_in!r}"
+            f"{work.layer}: macs and fan_in must be whole numbers, got {counts[0]!r} and {counts[1]!r}"
         )
-    if work.macs < 0 or work.fan_in < 0:
+    if min(counts) < 0:
         raise CostError(
             f"{work.layer}: macs and fan_in must be at least 0, got {work.macs} and {work.fan_in}"
         )
