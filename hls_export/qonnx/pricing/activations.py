@@ -50,6 +50,19 @@ def _quantize(walk: Walk, op: Op) -> None:
     walk.works += made_by(Stated(behind.grid.format)).workloads(name, (source.spec,), made)
 
 
+def _dequantize(walk: Walk, op: Op) -> None:
+    """Codes that come from outside: the model's input is integers."""
+    source, codes = walk.flow(op), walk.input_codes()
+    if op.inputs[0] != walk.file.input or codes is None:
+        raise ExportError(f"{op} reads codes that no QuantizeLinear in front of it makes")
+    grid = walk.decoded(op, codes, source.spec.shape)
+    name = walk.name(op)
+    walk.note(grid.note)
+    made = walk.put(op.outputs[0], name, grid.format, quantized=True)
+    made_by: Any = LAYERS.get("QActivation")
+    walk.works += made_by(Stated(grid.format)).workloads(name, (source.spec,), made)
+
+
 def _relu(walk: Walk, op: Op) -> None:
     """With the quantizer behind it, or alone, where only the sign goes."""
     source = walk.flow(op)
@@ -152,6 +165,7 @@ ACTIVATIONS: Mapping[str, Callable[[Walk, Op], None]] = {
     "AveragePool": _average_pool,
     "BipolarQuant": _quantize,
     "Clip": _clip,
+    "DequantizeLinear": _dequantize,
     "GlobalAveragePool": _over_axes,
     "GlobalMaxPool": _max_pool,
     "IntQuant": _quantize,

@@ -17,6 +17,7 @@ from hls_export.qonnx.pricing.merges import MERGES
 from hls_export.qonnx.pricing.moves import HANDLED
 from hls_export.qonnx.pricing.own import TABLE, is_own, table
 from hls_export.qonnx.pricing.products import PRODUCTS
+from hls_export.qonnx.pricing.sane import check_kernels, check_nodes
 from hls_export.qonnx.pricing.scales import SCALES
 from hls_export.qonnx.pricing.sequences import SEQUENCES
 from hls_export.qonnx.pricing.walk import Walk
@@ -108,8 +109,10 @@ def _read(file: OnnxFile, model: onnx.ModelProto, float_as: int | None) -> OnnxW
     path = file.path
     try:
         with np.errstate(all="ignore"):  # numbers of damaged files are checked where they are used
+            check_nodes(file)
             walk = Walk(file, model, float_as)
             _refuse_unknown(walk)
+            check_kernels(file.ops, walk.constants)
             walk.begin()
             for op in walk.ops:
                 if not walk.taken.intersection(op.outputs):
@@ -151,8 +154,7 @@ def _refuse_unknown(walk: Walk) -> None:
             return True
         return op.kind in HANDLERS and op.domain in (DOMAINS if op.kind in QUANTIZERS else STANDARD)
 
-    behind_codes = {"DequantizeLinear"}
-    unknown = [str(op) for op in walk.ops if not known(op) and op.kind not in behind_codes]
+    unknown = [str(op) for op in walk.ops if not known(op)]
     if unknown:
         count = "1 node" if len(unknown) == 1 else f"{len(unknown)} nodes"
         raise ExportError(

@@ -68,7 +68,7 @@ def shifted_by(walk: Walk, op: Op, source: Flow, addend: Constant) -> None:
     name = walk.name(op)
     if source.spec.format is None:
         source = walk.on_grid(op, 0 if walk.is_flow(op, 0) else 1)
-    found = walk.formatted(op, addend, "addend")
+    found = walk.formatted(op, replace(addend, values=np.atleast_1d(addend.array)), "addend")
     a, b = fixed(source.spec.format), fixed(found.format)
     total: Format | None = None if a is None or b is None else summed(a, b)
     exact = total if isinstance(total, FixedPoint) else None

@@ -16,6 +16,7 @@ from hls_export.qonnx.pricing.grids import (
     Integers,
     bipolar_grid,
     coded_grid,
+    integers_of,
     quant_grid,
     trunc_grid,
 )
@@ -257,12 +258,24 @@ class Walk:
             ops, reader = [*ops, reader], self.only_reader(reader.outputs[0])
         if reader is None or reader.kind != "DequantizeLinear":
             return None
-        axis, shape = int(reader.attributes.get("axis", 1)), self._shape_of(op)
-        scale, zeropt = self.values(reader, 1, "scale"), self.constant(reader, 2, "zero point")
+        grid = self.decoded(reader, codes, self._shape_of(op))
+        return Behind(grid, reader.outputs[0], (*ops, reader))
+
+    def decoded(self, op: Op, codes: Integers, shape: tuple[int, ...]) -> Grid:
+        """What a ``DequantizeLinear`` makes of codes, for samples of a shape."""
+        axis = int(op.attributes.get("axis", 1))
+        scale, zeropt = self.values(op, 1, "scale"), self.constant(op, 2, "zero point")
         zeros = np.zeros(()) if zeropt is None or zeropt.values is None else zeropt.values
         axes = len(shape) + 1
         parts = [_without_batch(op, along_axis(v, axes, axis), shape) for v in (scale, zeros)]
-        return Behind(coded_grid(str(reader), codes, *parts), reader.outputs[0], (*ops, reader))
+        return coded_grid(str(op), codes, *parts)
+
+    def input_codes(self) -> Integers | None:
+        """The range of the model's input, where that is integers."""
+        import onnx
+
+        value = next(v for v in self._model.graph.input if v.name == self.file.input)
+        return integers_of(onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type))
 
     def _own(self, op: Op) -> Behind:
         """A rounding that ``Quant`` has no words for."""

@@ -79,9 +79,7 @@ def test_shapes_that_do_not_follow(tmp_path) -> None:
     file = Foreign(("n", 4))
     wanted = file.op("Reshape", file.quant("x", name="in"), file.constant([1, 7, -1], np.int64), name="r")
     message = said(tmp_path, file, wanted, out_shape=("a", "b", "c"))
-    assert message == (
-        "m.onnx: the shape of t6 is missing; export it with every size fixed but the batch"
-    )
+    assert message == ("m.onnx: the shape of t6 is missing; export it with every size fixed but the batch")
 
 
 def test_unquantized_places_are_all_named_at_once(tmp_path) -> None:
@@ -129,6 +127,45 @@ def test_codes_that_stay_codes(tmp_path) -> None:
     x = file.op("Cast", file.op("QuantizeLinear", "x", scale, zero, name="q"), to=TensorProto.FLOAT)
     message = said(tmp_path, file, x, out_shape=("n", 4))
     assert message == "m.onnx: q (QuantizeLinear) makes codes that no DequantizeLinear alone reads"
+
+
+def test_codes_that_nothing_encodes(tmp_path) -> None:
+    file = Foreign(("n", 4))
+    x = file.op("DequantizeLinear", file.quant("x"), file.constant(0.5), name="d")
+    message = said(tmp_path, file, x, out_shape=("n", 4))
+    assert message == "m.onnx: d (DequantizeLinear) reads codes that no QuantizeLinear in front of it makes"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sentence"),
+    [
+        ({"strides": [0, 1]}, "c (Conv) has strides [0, 1], numbers from 1 to 1,048,576 are needed"),
+        ({"dilations": [1, -1]}, "c (Conv) has dilations [1, -1], numbers from 1 to 1,048,576 are needed"),
+        ({"group": 0}, "c (Conv) has group 0, numbers from 1 to 1,048,576 are needed"),
+    ],
+)
+def test_sizes_that_no_network_has(attributes, sentence, tmp_path) -> None:
+    file = Foreign(("n", 1, 4, 4))
+    w = file.quant(file.constant(weights(shape=(1, 1, 2, 2))))
+    x = file.op("Conv", file.quant("x"), w, name="c", **attributes)
+    assert said(tmp_path, file, x, out_shape=("n", 1, 3, 3)) == f"m.onnx: {sentence}"
+
+
+def test_a_transposed_convolution_without_a_kernel(tmp_path) -> None:
+    file = Foreign(("n", 1, 4))
+    x = file.op("ConvTranspose", file.quant("x"), file.quant(file.constant(0.5)), name="up")
+    message = said(tmp_path, file, x, out_shape=("n", 1, 8))
+    assert message == "m.onnx: up (ConvTranspose) has no constant weight of 1 or 2 spatial axes"
+
+
+@pytest.mark.parametrize(("kind", "inputs"), [("Quant", 2), ("LayerNormalization", 1), ("LSTM", 2)])
+def test_too_few_inputs(kind, inputs, tmp_path) -> None:
+    file = Foreign(("n", 3, 4))
+    domain = "qonnx.custom_op.general" if kind == "Quant" else ""
+    x = file.op(kind, *["x"] * inputs, name="a", domain=domain)
+    assert said(tmp_path, file, x, out_shape=("n", 3, 4)).startswith(
+        f"m.onnx: a ({kind}) has {inputs} inputs"
+    )
 
 
 def test_what_makes_new_values_between_others(tmp_path) -> None:

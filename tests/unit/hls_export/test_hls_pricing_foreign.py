@@ -316,6 +316,20 @@ def test_qcdq_with_scales_per_channel(tmp_path) -> None:
     assert fc.weight.format.integer.ravel().tolist() == [3, 2, 1]
 
 
+def test_an_input_of_codes(tmp_path) -> None:
+    scale = numpy_helper.from_array(np.float32(0.25), "s")
+    graph = helper.make_graph(
+        [helper.make_node("DequantizeLinear", ["x", "s"], ["y"], name="decode")],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, ("n", 5))],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ("n", 5))],
+        initializer=[scale],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    (work,) = hls_export.workloads_of_onnx(model)
+    assert (work.kind, str(work.output.format)) == ("quantize", "ap_ufixed<8,6,RND_CONV,SAT>")
+
+
 # ---------------------------------------------------------------------- other layers
 
 
