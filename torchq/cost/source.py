@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from torchq.errors import CostError
 from torchq.workload import ParamSpec, TensorSpec, Workload
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from torchq.graph import Graph
+
+
+_WHOLE = (int, np.integer)
 
 
 def workloads_of(
@@ -38,8 +42,9 @@ def workloads_of(
         >>> [work.kind for work in workloads_of(nn.Sequential(QInput(q), nn.Dropout(0.1), fc))]
         ['quantize', 'linear']
     """
-    if isinstance(model, Sequence) and not isinstance(model, str):
-        found = tuple(model)
+    given: Any = model
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        found = tuple(given)
         odd = next((work for work in found if not isinstance(work, Workload)), None)
         if odd is not None:
             raise CostError(
@@ -90,7 +95,7 @@ def _check_sizes(work: Workload) -> None:
     specs: tuple[TensorSpec | ParamSpec, ...] = (*work.inputs, work.output, *work.parameters)
     for what in specs:
         shape: Any = what.shape
-        if not isinstance(shape, tuple) or not all(isinstance(size, Integral) for size in shape):
+        if not isinstance(shape, tuple) or not all(isinstance(size, _WHOLE) for size in shape):
             raise CostError(
                 f"{work.layer}: {what.name} needs a shape of whole numbers, got {shape!r}",
                 hint="write a tuple such as (16,)",
@@ -98,7 +103,7 @@ def _check_sizes(work: Workload) -> None:
         if any(size < 0 for size in shape):
             raise CostError(f"{work.layer}: sizes must be at least 0, {what.name} has shape {shape}")
     counts: tuple[Any, Any] = (work.macs, work.fan_in)
-    if not all(isinstance(count, Integral) for count in counts):
+    if not all(isinstance(count, _WHOLE) for count in counts):
         raise CostError(
             f"{work.layer}: macs and fan_in must be whole numbers, got {counts[0]!r} and {counts[1]!r}"
         )
