@@ -1,4 +1,4 @@
-"""The designs that are measured: drawn once from fixed seeds, a third of each strategy held out of the fit."""
+"""The designs that are measured, drawn from fixed seeds; a third of each strategy is held out of the fit."""
 
 from __future__ import annotations
 

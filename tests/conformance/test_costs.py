@@ -112,11 +112,12 @@ def test_nothing_costs_nothing(name: str) -> None:
 def test_more_bits_and_more_neurons_never_cost_less(name: str) -> None:
     target = TARGETS.get(name)()
     narrow, wide = (target.price(in_formats(works(), formats)).total for formats in (Q6, BF))
-    few, many = (target.price(workloads_of(network(units=n), (5,))).total for n in (6, 24))
+    # formats alone: the random weights of a wider layer are smaller, and may all be rounded to zero
+    few, many = (target.price(in_formats(workloads_of(network(units=n), (5,)), Q6)).total for n in (6, 24))
     for figure in costs_of(name):
         assert narrow[figure] <= wide[figure], figure
-        assert few[figure] < many[figure] or many[figure] == 0, figure
-    assert any(many[figure] for figure in costs_of(name))
+        assert few[figure] <= many[figure], figure
+    assert any(few[figure] < many[figure] for figure in costs_of(name))
 
 
 def test_its_settings_and_figures_are_json(name: str) -> None:

@@ -12,6 +12,7 @@ from torchq.cost.energy import Energy as Energy
 from torchq.cost.figures import figure_of as figure_of
 from torchq.cost.figures import figures as figures
 from torchq.cost.figures import target_of as target_of
+from torchq.cost.fpga import Fpga as Fpga
 from torchq.cost.macs import Macs as Macs
 from torchq.cost.pricing import estimate as estimate
 from torchq.cost.pricing import make_targets as make_targets
