@@ -61,8 +61,15 @@ class Integers:
         return self.signed and self.low == -self.high
 
     def clipped(self, low: float, high: float) -> Integers:
-        """What is left of it between two numbers."""
-        return Integers(max(self.low, int(low)), min(self.high, int(high)))
+        """What is left of it between two numbers, which may be infinite.
+
+        Example:
+            >>> Integers(-128, 127).clipped(0, float("inf"))
+            Integers(low=0, high=127)
+        """
+        least = self.low if low <= self.low else int(min(low, self.high))
+        most = self.high if high >= self.high else int(max(high, least))
+        return Integers(least, most)
 
 
 def integers_of(type_name: str) -> Integers | None:

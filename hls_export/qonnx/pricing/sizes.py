@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 OWN = "torchq"
 """The domain of our own operators."""
+MOST_VALUES = 2**28
+"""A sample of more values stands in no network."""
 _Shapes = dict[str, tuple[int, ...]]
 
 
@@ -49,7 +52,7 @@ def sizes_of(
         flowing: the tensors whose sizes are needed.
 
     Raises:
-        ExportError: shapes are missing; all such tensors are named.
+        ExportError: shapes are missing (all such tensors are named), or absurd.
     """
     wanted = list(flowing)
     two, three = _inferred(model, input, 2), _inferred(model, input, 3)
@@ -68,7 +71,11 @@ def sizes_of(
             f"{path}: {what.format(listed)} missing",
             hint="export it with every size fixed but the batch",
         )
-    return {name: size for name, size in found.items() if size is not None}
+    sizes = {name: size for name, size in found.items() if size is not None}
+    for name, size in sizes.items():
+        if math.prod(size.shape) > MOST_VALUES:
+            raise ExportError(f"{path}: {name} has {math.prod(size.shape):,} values for one sample")
+    return sizes
 
 
 def _inferred(model: onnx.ModelProto, input: str, batch: int) -> _Shapes:

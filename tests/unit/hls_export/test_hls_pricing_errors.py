@@ -151,6 +151,14 @@ def test_sizes_that_no_network_has(attributes, sentence, tmp_path) -> None:
     assert said(tmp_path, file, x, out_shape=("n", 1, 3, 3)) == f"m.onnx: {sentence}"
 
 
+def test_an_absurd_shape(tmp_path) -> None:
+    file = Foreign(("n", 1, 4))
+    pads = file.constant([0, 0, 2**33, 0, 0, 0], np.int64)
+    x = file.op("Pad", file.quant("x"), pads, name="pad")
+    message = said(tmp_path, file, x, out_shape=("n", 1, "m"))
+    assert message == f"m.onnx: {x} has 8,589,934,596 values for one sample"
+
+
 def test_a_transposed_convolution_without_a_kernel(tmp_path) -> None:
     file = Foreign(("n", 1, 4))
     x = file.op("ConvTranspose", file.quant("x"), file.quant(file.constant(0.5)), name="up")

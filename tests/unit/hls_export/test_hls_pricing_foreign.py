@@ -316,6 +316,15 @@ def test_qcdq_with_scales_per_channel(tmp_path) -> None:
     assert fc.weight.format.integer.ravel().tolist() == [3, 2, 1]
 
 
+def test_a_clip_of_one_end_only(tmp_path) -> None:
+    file = Foreign(("n", 4))
+    s, zero = file.constant(0.25), file.constant(0, np.int8)
+    x = file.op("QuantizeLinear", "x", s, zero, name="q")
+    x = file.op("DequantizeLinear", file.op("Clip", x, file.constant(0, np.int8)), s, zero)
+    (work,) = hls_export.workloads_of_onnx(file.save(tmp_path / "clip.onnx", x, out_shape=("n", 4)))
+    assert str(work.output.format) == "ap_ufixed<7,5,RND_CONV,SAT>"
+
+
 def test_an_input_of_codes(tmp_path) -> None:
     scale = numpy_helper.from_array(np.float32(0.25), "s")
     graph = helper.make_graph(
