@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from hls_export.rtl.codes import pack, to_hex
 from hls_export.rtl.logic import known_kinds
 from hls_export.rtl.lowering import Design, Layer, design
 from hls_export.rtl.names import is_module_name
-from hls_export.rtl.project import RtlProject
+from hls_export.rtl.project import BUILD, SYNTHESIS, RtlProject
 from hls_export.rtl.readme import readme
 from hls_export.rtl.verilog import layer_file, top_module
 from hls_export.rtl.wires import Ref, Slots
@@ -75,6 +76,7 @@ class RtlBackend(Backend):
             for path, text in _files(graph, prepared, made, facts).items():
                 (work / path).parent.mkdir(parents=True, exist_ok=True)
                 (work / path).write_text(text, encoding="utf-8")
+            _keep(out, work)
             write_marker(work, facts)
         return RtlProject(out, graph)
 
@@ -129,6 +131,14 @@ def _products(node: Node) -> int:
 
 
 # ---------------------------------------------------------------------- files
+
+
+def _keep(old: Path, new: Path) -> None:
+    """What was compiled and synthesised before goes along: it carries the digest of its Verilog."""
+    if (old / SYNTHESIS).is_file():
+        shutil.copy(old / SYNTHESIS, new / SYNTHESIS)
+    if (old / BUILD).is_dir():
+        shutil.copytree(old / BUILD, new / BUILD)
 
 
 def _files(

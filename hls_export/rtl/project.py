@@ -30,8 +30,10 @@ Array = npt.NDArray[np.float64]
 
 BUILD, SYNTHESIS = "build", "synthesis.json"
 SIMULATORS = ("icarus", "verilator")
-FAST_FROM = 400
-"""Samples from which Verilator is worth its compilation, where both are there."""
+ICARUS_S = 4e-6
+"""Seconds that Icarus needs for one sample and one adder bit."""
+VERILATOR_S, VERILATOR_BIT_S = 9.0, 2e-3
+"""Seconds that Verilator and g++ need to compile: at once, and for one adder bit."""
 PACKING = (0.64, 0.74, 0.82)
 """CLB LUTs for each LUT primitive in seven public Vivado reports of such designs: lowest, mean, highest."""
 
@@ -97,7 +99,8 @@ class RtlProject(Project):
 
         Args:
             x: ``[n, *input shape]`` real numbers; they are quantized to the format of the input first.
-            simulator: of :data:`SIMULATORS`; None takes Verilator for many samples where it is installed.
+            simulator: of :data:`SIMULATORS`; None takes what is likely to be done first: Icarus for few
+                samples, Verilator for many, where it is installed.
 
         Raises:
             BackendError: as :meth:`compile`.
@@ -143,9 +146,11 @@ class RtlProject(Project):
             raise BackendError(f"simulator must be one of {', '.join(SIMULATORS)}, got {simulator!r}")
         if simulator is not None:
             return simulator
-        if icarus.available() and not (samples >= FAST_FROM and verilator.available()):
-            return "icarus"
-        return "verilator" if verilator.available() else "icarus"
+        if not icarus.available():
+            return "verilator" if verilator.available() else "icarus"
+        cost = float(self.design["cost"])
+        simulated, compiled = ICARUS_S * cost * samples, VERILATOR_S + VERILATOR_BIT_S * cost
+        return "verilator" if simulated > compiled and verilator.available() else "icarus"
 
     def _built(self, simulator: str) -> Path:
         folder = self.path / BUILD

@@ -158,6 +158,19 @@ def test_samples_are_checked(project):
 
 
 @needs_alkaid
+def test_the_simulator_that_is_done_first_is_chosen(project, monkeypatch):
+    monkeypatch.setattr(icarus, "available", lambda: True)
+    monkeypatch.setattr(verilator, "available", lambda: True)
+    monkeypatch.setitem(project.design, "cost", 10_000.0)
+    assert [project._chosen(None, n) for n in (1, 500, 1000, 10**6)] == ["icarus"] * 2 + ["verilator"] * 2
+    monkeypatch.setattr(verilator, "available", lambda: False)
+    assert project._chosen(None, 10**6) == "icarus"
+    monkeypatch.setattr(icarus, "available", lambda: False)
+    monkeypatch.setattr(verilator, "available", lambda: True)
+    assert project._chosen(None, 1) == "verilator"
+
+
+@needs_alkaid
 def test_an_unknown_simulator_is_a_sentence(project):
     with pytest.raises(BackendError, match="simulator must be one of icarus, verilator, got 'xsim'"):
         project.compile("xsim")

@@ -71,6 +71,12 @@ def test_a_result_of_the_same_verilog_is_not_made_again(project, monkeypatch):
     assert open_project(project.path).report() == first
     assert "synthesised with yosys" in project.to_dict()["state"]
 
+    (project.path / "build").mkdir(exist_ok=True)
+    (project.path / "build" / "net.vvp").write_text("compiled")
+    again = lower(network(), project.path, backend="rtl", top="net")
+    assert again.report() == first
+    assert (again.path / "build" / "net.vvp").exists()
+
     top = project.path / "rtl" / "net.v"
     top.write_text(top.read_text() + "// changed\n")
     assert project.report().source == "estimate"
