@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import json
 import math
 import os
 import re
@@ -17,19 +18,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hls_export.backends import synthesis
 from hls_export.backends.base import Project
 from hls_export.backends.folder import read_marker
 from hls_export.handover import FILE as INTERFACE
 from hls_export.hardware import HardwareGraph
 from hls_export.report import FpgaReport
 from hls_export.samples import checked
+from hls_export.vectors import adversarial
 from torchq.errors import BackendError
+from torchq.files import atomic_write_text
 
 Array = npt.NDArray[np.float64]
 
 FLAGS = ("-O1", "-DNDEBUG", "-fPIC", "-shared", "-w")
 """``-O1`` compiles in three quarters of the time of ``-O3``, and simulates as fast. ``-DNDEBUG`` because an
 assertion would end the Python process; what it would have said shows as a difference in the verification."""
+
+SYNTHESIS = "synthesis.json"
+"""What the vendor's tool found, once it has run."""
+BENCH = 20
+"""Samples of the test bench, unless told."""
 
 _SOURCES = ("*.cpp", "*.h", "firmware/*.cpp", "firmware/*.h", "firmware/weights/*")
 _LONGEST_S = 1800
@@ -158,7 +167,10 @@ class CsimProject(Project):
             BackendError: as :meth:`compile`.
             DataError: samples of another shape, or not finite.
         """
-        samples = self._in_memory(x)
+        return _in_order(self._run(self._in_memory(x)), self.facts["output"]["axes"]) + 0.0
+
+    def _run(self, samples: Array) -> Array:
+        """Outputs of samples, both in the order of the hardware's memory."""
         function = self._top()
         shape, axes = self.facts["output"]["shape"], self.facts["output"]["axes"]
         out = np.zeros((len(samples), *(shape[axis] for axis in axes)), dtype=np.float64)
@@ -166,7 +178,7 @@ class CsimProject(Project):
         step_in, step_out = samples[:1].nbytes, math.prod(shape) * out.itemsize
         for i in range(len(samples)):
             function(source + i * step_in, target + i * step_out)
-        return _in_order(out, axes) + 0.0
+        return out
 
     def _in_memory(self, x: npt.ArrayLike) -> Array:
         """Samples with their axes as the hardware wants them."""
@@ -203,14 +215,70 @@ class CsimProject(Project):
             library.free_trace_storage()
         return {name: np.array(rows).reshape(len(samples), -1) + 0.0 for name, rows in found.items()}
 
+    # ------------------------------------------------------------------ synthesis
+
+    def synthesize(
+        self,
+        *,
+        csim: bool = False,
+        csynth: bool = True,
+        cosim: bool = False,
+        vsynth: bool = False,
+        x: npt.ArrayLike | None = None,
+        timeout_s: float = 4 * 3600,
+    ) -> FpgaReport:
+        """Run the vendor's tool on the project, where it is on the PATH; its figures.
+
+        Args:
+            csim: compile and run the test bench in C, with the vendor's compiler.
+            csynth: C to RTL, with estimates of resources and latency.
+            cosim: run the test bench on the RTL, which measures the latency.
+            vsynth: synthesise the RTL with Vivado, which counts what is really there.
+            x: samples for the test bench; adversarial ones unless told.
+            timeout_s: when to give up, in seconds.
+
+        Returns:
+            The report, with ``source`` ``"csynth"`` or ``"vsynth"``; :meth:`report` gives it from now on.
+
+        Raises:
+            BackendError: the tool is missing or fails, or the RTL computes something else than the C++.
+        """
+        steps = synthesis.Steps(csim, csynth, cosim, vsynth)
+        backend, top = self.facts["backend"], self.facts["settings"]["top"]
+        synthesis.command(backend, steps.options())
+        if csim or cosim:
+            samples = self._in_memory(self._bench() if x is None else x)
+            synthesis.write_test_vectors(self.path, samples, self._run(samples))
+        (self.path / SYNTHESIS).unlink(missing_ok=True)
+        synthesis.run(self.path, backend, steps, timeout_s)
+        found = synthesis.report(self.path, top, steps, self.report())
+        atomic_write_text(self.path / SYNTHESIS, json.dumps(found.to_dict(), indent=1) + "\n")
+        return found
+
+    def _bench(self) -> Array:
+        """Samples for the test bench."""
+        if self.graph is not None:
+            return adversarial(self.graph, BENCH)
+        return np.zeros((1, *self.facts["input"]["shape"]))
+
     @property
     def digest(self) -> str:
         """SHA-256 of the network that it was lowered from."""
         return str(self.facts["model"]["digest"])
 
     def report(self) -> FpgaReport:
-        """The table of layers and types that the generator wrote down."""
-        return FpgaReport.from_dict(self.facts["report"])
+        """The table of layers and types that the generator wrote down; with figures once it was synthesised.
+
+        Raises:
+            BackendError: the figures are damaged.
+        """
+        path = self.path / SYNTHESIS
+        if not path.is_file():
+            return FpgaReport.from_dict(self.facts["report"])
+        try:
+            return FpgaReport.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, TypeError):
+            raise BackendError(f"{path} is damaged", hint="remove it, or synthesise again") from None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able facts: ``backend``, the settings, ``state``, ``files``, ``tools`` and ``report``."""
@@ -225,14 +293,16 @@ class CsimProject(Project):
         built = (
             "compiled and simulated with g++" if self._library_path().exists() else "written, not compiled"
         )
+        found = self.report()
+        synthesised = "not synthesised" if found.source == "csim" else f"{found.source} by {found.tool}"
         return {
             "backend": self.facts["backend"],
             **self.facts["settings"],
-            "state": f"C++ {built}; not synthesised",
+            "state": f"C++ {built}; {synthesised}",
             "files": [name for name in files if (self.path / name).exists()],
             "tools": self.facts["tools"],
             "model": self.facts["model"],
-            "report": self.facts["report"],
+            "report": found.to_dict(),
         }
 
     def _top(self) -> Any:
