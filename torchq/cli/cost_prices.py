@@ -61,10 +61,15 @@ def priced(subject: Subject, targets: str | None, settings: Sequence[str], *, ty
 
     main = subject.main
     report = report_of(main)
-    totals = {network.name: report_of(network).total for network in subject.beside}
+    totals = {network.name: _total(report_of(network), network.floats) for network in subject.beside}
     beside = {main.name: report.total, **totals} if totals else {}
     table = _types(subject) if types else None
     return Found(subject.what, main.name, report, beside, subject.notes, table)
+
+
+def _total(report: CostReport, floats: bool) -> dict[str, float]:
+    """The totals; of floats only those that are no estimates, which are fitted on fixed-point designs."""
+    return {name: value for name, value in report.total.items() if not (floats and name in report.notes)}
 
 
 def usual() -> tuple[str, ...]:

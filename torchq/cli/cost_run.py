@@ -155,7 +155,7 @@ def _float(network: Network) -> Network:
 
     everywhere = UniformFormats(Float(32), Float(32), Float(32), Float(32))
     works: tuple[Workload, ...] = in_formats(network.model, everywhere, network.example)
-    return Network(FLOAT_NAME, works)
+    return Network(FLOAT_NAME, works, floats=True)
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

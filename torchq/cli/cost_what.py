@@ -44,12 +44,14 @@ class Network:
         model: a quantized model, or the workloads of its layers.
         example: what to trace a model with.
         settings: of targets, where the recipe says them for this network alone.
+        floats: whether its numbers are floats, of which estimates for hardware say nothing.
     """
 
     name: str
     model: nn.Module | Sequence[Workload]
     example: Tensor | tuple[int, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    floats: bool = False
 
 
 @dataclass(frozen=True, eq=False)

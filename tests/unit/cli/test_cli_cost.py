@@ -189,6 +189,18 @@ def test_a_recipe_is_priced_under_its_reference_beside_the_others(capsys) -> Non
     assert "nothing is trained yet" in found["remarks"][0]
 
 
+def test_estimates_for_hardware_are_not_shown_for_floats(capsys) -> None:
+    code, out, _ = said(capsys, "jets/autoq_energy", "--targets", "lut,bits", "--json", "-")
+    assert code == 0
+    found = json.loads(out)
+    assert found["total"]["lut"] > 0
+    assert found["notes"]["lut"].startswith("source=estimate")
+    assert found["beside"]["BF (16-bit reference)"]["lut"] > found["total"]["lut"]
+    assert "lut" not in found["beside"]["float32"]
+    _, out, _ = said(capsys, "jets/autoq_energy", "--targets", "lut,bits")
+    assert "lut in LUT (source=estimate" in out
+
+
 def test_designs_that_are_only_priced_stand_beside_each_other(capsys) -> None:
     code, out, _ = said(capsys, "paper/table_energy", "--targets", "bits,energy_pj", "--json", "-")
     assert code == 0
