@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from torchq.errors import VerifyError
 from torchq.quantizers import parse
 from torchq.recipe.report import (
+    Check,
     CostReference,
     DataSummary,
     FirmwareFacts,
@@ -27,6 +29,7 @@ from torchq.recipe.report import (
 from torchq.recipe.report import (
     write_report as write_pages,
 )
+from torchq.recipe.report.text import MISSING
 from torchq.recipe.rundir import RunDir
 from torchq.recipe.schema import Recipe
 from torchq.recipe.show import Show
@@ -99,6 +102,7 @@ def gather(recipe: Recipe, run: RunDir) -> ReportData:
             bits_ratio=recipe.pick.times_lower.get("bits"),
             picked_drop=recipe.pick.most_accuracy_lost,
         ),
+        checks=tuple(_limited_costs(recipe, train, bf)),
         seeds={"recipe": recipe.seed, "splits": recipe.data.seed, "search": recipe.search.seed}
         | ({} if train is None else {"picked trial": train["seed"]}),
         versions=versions(),
@@ -125,6 +129,24 @@ def _goal_text(recipe: Recipe) -> str:
     ]
     wanted += [f"{name} at most {most:g}" for name, most in recipe.pick.at_most.items()]
     return f"{text}; picked: the most accurate trial with {' and '.join(wanted)}" if wanted else text
+
+
+def _limited_costs(
+    recipe: Recipe, train: Mapping[str, Any] | None, bf: Mapping[str, float] | None
+) -> Iterator[Check]:
+    """Limits on other figures than energy and bits, which have lines of their own."""
+    cost: Mapping[str, Any] = {} if train is None else train["cost"]
+    limits = [(name, float(most), f"at most {most:g}") for name, most in recipe.pick.at_most.items()]
+    for name, times in recipe.pick.times_lower.items():
+        if name not in ("energy_pj", "bits"):
+            most = math.nan if bf is None else bf[name] / times
+            limits.append((name, most, f"at least {times:g} times lower than BF"))
+    for name, most, target in limits:
+        value = cost.get("total", {}).get(name)
+        unit, note = (cost.get(part, {}).get(name, "") for part in ("units", "notes"))
+        measured = MISSING if value is None else f"{value:,.6g} {unit}"
+        met = None if value is None or math.isnan(most) else value <= most
+        yield Check("picked model", f"{name}, {note}" if note else name, measured, target, met)
 
 
 def _models(found: Mapping[str, Any]) -> list[ModelResult]:

@@ -172,6 +172,9 @@ def train_picked(recipe: Recipe, run: RunDir, show: Show) -> None:
             _against(name, cost.total[name], reference, " times lower") for name in bench.figures(recipe)
         )
     )
+    for name in bench.figures(recipe):
+        if name in cost.notes:
+            show.fact(f"{name}: {cost.notes[name]}")
     run.finish(
         "train",
         {
