@@ -61,3 +61,48 @@ def fold_batch_norm(
             hint="fold it before the weights are quantized, as torchq.convert.quantize does",
         ) from None
     return replace(dense, weight=weight, bias=moved, weight_format=weight_format, bias_format=bias_format)
+
+
+def scale_and_shift(
+    where: str,
+    scale: npt.NDArray[Any],
+    shift: npt.NDArray[Any],
+    mean: npt.NDArray[Any],
+    variance: npt.NDArray[Any],
+    *,
+    epsilon: float,
+    channels: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """A batch norm by itself: what each channel is multiplied with, and what is added.
+
+    Args:
+        where: the node in messages.
+        scale: gamma, ``[channels]``.
+        shift: beta.
+        mean: of the training data.
+        variance: likewise.
+        epsilon: what is added to it.
+        channels: of what it reads.
+
+    Raises:
+        ExportError: the factors need more than 16 bits, or are no binary fractions, or the sizes do not fit.
+    """
+    sizes = {np.asarray(v).shape for v in (scale, shift, mean, variance)}
+    if sizes != {(channels,)}:
+        raise ExportError(f"{where} has statistics of shapes {sorted(sizes)} for {channels} channels")
+    root = np.sqrt(variance + epsilon)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = scale / root
+        added = shift - mean * factor
+    exact = np.array_equal(root * root, variance + epsilon) and np.array_equal(factor * root, scale)
+    try:
+        if not exact:
+            raise ExportError(where)
+        Constant(factor).stands_on(where)
+        Constant(added).stands_on(where)
+    except ExportError:
+        raise ExportError(
+            f"{where} multiplies with numbers of more than 16 bits, which would have to be rounded",
+            hint="fold it before the weights are quantized, or quantize its scale and shift",
+        ) from None
+    return factor, added

@@ -23,10 +23,11 @@ MOST_PLAIN_BITS = 16
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """Values, and the grid that a quantizer put them on; None where none did."""
+    """Values, the grid that a quantizer put them on (None where none did), and their type in the file."""
 
     values: npt.NDArray[Any]
     grid: FixedPoint | None = None
+    type: str = ""
 
     def stands_on(self, where: str) -> FixedPoint:
         """The grid of the values.
@@ -60,7 +61,7 @@ def fold(file: OnnxFile) -> tuple[dict[str, Constant], list[Op]]:
     Raises:
         ExportError: a ``Quant`` of a constant that stands on no fixed-point grid.
     """
-    known = {name: Constant(values) for name, values in file.constants.items()}
+    known = {name: Constant(v, type=file.types.get(name, "")) for name, v in file.constants.items()}
     rest: list[Op] = []
     for op in file.ops:
         sources = [name for name in op.inputs if name]
@@ -68,7 +69,9 @@ def fold(file: OnnxFile) -> tuple[dict[str, Constant], list[Op]]:
         if rule is None or not all(name in known for name in sources):
             rest.append(op)
             continue
-        known[op.outputs[0]] = rule(op, [known[name] for name in sources])
+        made = rule(op, [known[name] for name in sources])
+        kept = made.type or file.types.get(op.outputs[0], "")
+        known[op.outputs[0]] = replace(made, type=kept)
     return known, rest
 
 
@@ -103,6 +106,57 @@ def _no_zero_point(op: Op, zeropt: npt.NDArray[Any]) -> None:
         )
 
 
+def quantize_linear(op: Op, sources: list[Constant]) -> Constant:
+    """``QuantizeLinear`` of a constant: integer codes of the zero-point's type."""
+    kind = sources[2].type if len(sources) > 2 else "uint8"
+    low, high = type_range(op, kind)
+    scale = along(op, sources[1].values, sources[0].values.ndim)
+    return Constant(np.clip(np.rint(sources[0].values / scale), low, high), type=kind)
+
+
+def clip_codes(op: Op, sources: list[Constant]) -> Constant:  # noqa: ARG001
+    """``Clip`` of constants, such as integer codes."""
+    low, high = (sources[i].values if len(sources) > i else None for i in (1, 2))
+    return Constant(np.clip(sources[0].values, low, high), type=sources[0].type)
+
+
+def dequantize_linear(op: Op, sources: list[Constant]) -> Constant:
+    """``DequantizeLinear`` of integer codes: values on the grid of the scale."""
+    if len(sources) > 2:
+        _no_zero_point(op, sources[2].values)
+    low, high = type_range(op, sources[0].type)
+    scale = along(op, sources[1].values, sources[0].values.ndim)
+    power = exponents(str(op), scale)
+    width = (high - low).bit_length()
+    grid = FixedPoint(width + np.zeros_like(power), width + power, low < 0)
+    return Constant(
+        sources[0].values * scale, FixedPoint(width, width + int(power), low < 0) if scale.ndim == 0 else grid
+    )
+
+
+def type_range(op: Op, kind: str) -> tuple[int, int]:
+    """The smallest and the largest integer of a type.
+
+    Raises:
+        ExportError: it is no type of integers.
+    """
+    try:
+        info = np.iinfo(kind)
+    except (TypeError, ValueError):
+        raise ExportError(f"{op} has codes of type {kind or 'unknown'}, and integers are needed") from None
+    return int(info.min), int(info.max)
+
+
+def along(op: Op, scale: npt.NDArray[Any], axes: int) -> npt.NDArray[np.float64]:
+    """A scale for a tensor, or one a place along the operator's axis."""
+    exact = np.asarray(scale, dtype=np.float64)
+    if exact.size == 1:
+        return exact.reshape(())
+    shape = [1] * axes
+    shape[int(op.attributes.get("axis", 1))] = -1
+    return exact.reshape(shape)
+
+
 def moved(source: Constant, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Constant:
     """A constant whose elements move, and its grid with them."""
     grid = source.grid
@@ -129,6 +183,25 @@ def _identity(op: Op, sources: list[Constant]) -> Constant:  # noqa: ARG001
     return sources[0]
 
 
+def _elementwise(function: Callable[..., Any]) -> Callable[[Op, list[Constant]], Constant]:
+    """Arithmetic that scripts leave behind: the values alone count, no quantizer has made them."""
+    return lambda op, sources: Constant(np.asarray(function(*(s.values for s in sources))))  # noqa: ARG005
+
+
+def _axes_changed(op: Op, sources: list[Constant]) -> Constant:
+    given = op.attributes.get("axes")
+    axes = [
+        int(a) for a in (sources[1].values.ravel() if given is None and len(sources) > 1 else given or [])
+    ]
+    if op.kind == "Unsqueeze":
+        return moved(sources[0], lambda v: np.expand_dims(v, tuple(axes)))
+    return moved(sources[0], lambda v: np.squeeze(v, tuple(axes) or None))
+
+
+def _concat(op: Op, sources: list[Constant]) -> Constant:
+    return Constant(np.concatenate([s.values for s in sources], int(op.attributes.get("axis", 0))))
+
+
 _RULES: dict[str, Callable[[Op, list[Constant]], Constant]] = {
     "Constant": _constant,
     "Quant": _quant,
@@ -137,4 +210,17 @@ _RULES: dict[str, Callable[[Op, list[Constant]], Constant]] = {
     "Identity": _identity,
     "Transpose": _transpose,
     "Reshape": _reshape,
+    "Squeeze": _axes_changed,
+    "Unsqueeze": _axes_changed,
+    "Concat": _concat,
+    "Add": _elementwise(np.add),
+    "Sub": _elementwise(np.subtract),
+    "Mul": _elementwise(np.multiply),
+    "Div": _elementwise(np.true_divide),
+    "Neg": _elementwise(np.negative),
+    "Sqrt": _elementwise(np.sqrt),
+    "Cast": _identity,
+    "QuantizeLinear": quantize_linear,
+    "Clip": clip_codes,
+    "DequantizeLinear": dequantize_linear,
 }

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from hls_export.qonnx import operators
-from hls_export.qonnx.quant import DOMAINS
+from hls_export.qonnx.quant import CHANNELS_LAST, DOMAINS
+from torchq.errors import ExportError
 
 
 @cache
@@ -23,8 +24,10 @@ def evaluator_operators() -> tuple[Any, ...]:
 
     quants = [(domain, name, run) for domain in DOMAINS for name, run in _QUANTS.items()]
     standard = [("", name, run) for name, run in _STANDARD.items()]
+    last = [(CHANNELS_LAST, name, _channels_last(_STANDARD[name])) for name in _CHANNELS_LAST]
     return tuple(
-        type(name, (OpRun,), {"op_domain": domain, "_run": run}) for domain, name, run in [*quants, *standard]
+        type(name, (OpRun,), {"op_domain": domain, "_run": run})
+        for domain, name, run in [*quants, *standard, *last]
     )
 
 
@@ -95,6 +98,62 @@ def _geometry(op: Any, attributes: dict[str, Any], x: Any, kernel: Any) -> tuple
     return strides, dilations, [0] * 2 * axes if auto == "VALID" else pads
 
 
+def _quantize_linear(self: Any, x: Any, scale: Any, zero: Any = None, **attributes: Any) -> tuple[Any]:
+    zero = np.zeros((), dtype=np.uint8) if zero is None else zero
+    info = np.iinfo(zero.dtype)
+    scale, shift = (_along(self, attributes, v, x.ndim) for v in (scale, zero.astype(np.float64)))
+    codes = np.clip(np.rint(x / scale) + shift, info.min, info.max)
+    return (codes.astype(zero.dtype),)
+
+
+def _dequantize_linear(self: Any, x: Any, scale: Any, zero: Any = None, **attributes: Any) -> tuple[Any]:
+    zero = np.zeros(()) if zero is None else zero
+    scale, shift = (_along(self, attributes, np.asarray(v, np.float64), x.ndim) for v in (scale, zero))
+    return ((x.astype(np.float64) - shift) * scale,)
+
+
+def _along(op: Any, attributes: dict[str, Any], values: Any, axes: int) -> Any:
+    """Numbers along the operator's axis."""
+    if np.size(values) == 1:
+        return np.reshape(values, ())
+    shape = [1] * axes
+    shape[int(_word(op, attributes, "axis", 1))] = -1
+    return np.reshape(values, shape)
+
+
+def _resize(
+    self: Any, x: Any, _roi: Any = None, scales: Any = None, sizes: Any = None, **attributes: Any
+) -> tuple[Any]:
+    """Nearest neighbours by whole factors; the evaluator's own stumbles over an empty region."""
+    mode = _word(self, attributes, "mode", "nearest")
+    factors = np.asarray(sizes) / x.shape if scales is None or not np.size(scales) else np.asarray(scales)
+    if mode != "nearest" or np.any(factors != np.rint(factors)):
+        raise ExportError(f"Resize by {factors.tolist()} ({mode}) is not executed")
+    for axis, factor in enumerate(factors.astype(int)):
+        x = np.repeat(x, factor, axis=axis)
+    return (x,)
+
+
+def _elementwise(function: Callable[..., Any], **defaults: float) -> Callable[..., tuple[Any]]:
+    """A function of one value, with its numbers; the reading of tables shares these."""
+
+    def run(self: Any, x: Any, **attributes: Any) -> tuple[Any]:
+        numbers = {name: float(_word(self, attributes, name, value)) for name, value in defaults.items()}
+        return (function(x, **numbers),)
+
+    return run
+
+
+def _channels_last(run: Callable[..., tuple[Any]]) -> Callable[..., tuple[Any]]:
+    """An operator whose first input and output have their channels behind the sizes."""
+
+    def turned(self: Any, x: Any, *rest: Any, **attributes: Any) -> tuple[Any]:
+        (y,) = run(self, np.moveaxis(x, -1, 1), *rest, **attributes)
+        return (np.moveaxis(y, 1, -1),)
+
+    return turned
+
+
 _QUANTS: dict[str, Callable[..., tuple[Any]]] = {
     "Quant": _quant,
     "IntQuant": _quant,
@@ -104,5 +163,15 @@ _STANDARD: dict[str, Callable[..., tuple[Any]]] = {
     "BatchNormalization": _batch_norm,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
+    "DequantizeLinear": _dequantize_linear,
     "MaxPool": _max_pool,
+    "QuantizeLinear": _quantize_linear,
+    "Resize": _resize,
+    "Sigmoid": _elementwise(operators.sigmoid),
+    "Softplus": _elementwise(operators.softplus),
+    "Softsign": _elementwise(operators.softsign),
+    "Elu": _elementwise(operators.elu, alpha=1.0),
+    "HardSigmoid": _elementwise(operators.hard_sigmoid, alpha=0.2, beta=0.5),
+    "HardSwish": _elementwise(operators.hard_swish),
 }
+_CHANNELS_LAST = ("BatchNormalization", "Conv", "MaxPool")

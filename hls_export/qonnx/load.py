@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,10 @@ class Op:
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """What a file says: operators in order, constants as float64 or int64, one input and one output."""
+    """What a file says: operators in order, constants as float64 or int64, one input and one output.
+
+    ``types`` has the types of constants as they stand in the file, such as ``"int8"``.
+    """
 
     path: Path
     ops: tuple[Op, ...]
@@ -56,6 +59,7 @@ class OnnxFile:
     input_shape: tuple[int, ...]
     output: str
     metadata: Mapping[str, str]
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_proto(path: str | Path) -> onnx.ModelProto:
@@ -113,7 +117,19 @@ def load(path: str | Path) -> OnnxFile:
         input_shape=_shape(path, inputs[0]),
         output=graph.output[0].name,
         metadata={entry.key: entry.value for entry in model.metadata_props},
+        types=_types(graph),
     )
+
+
+def _types(graph: onnx.GraphProto) -> dict[str, str]:
+    import onnx
+
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        for attribute in node.attribute:
+            if node.op_type == "Constant" and node.output and attribute.name == "value":
+                tensors[node.output[0]] = attribute.t
+    return {name: onnx.TensorProto.DataType.Name(t.data_type).lower() for name, t in tensors.items()}
 
 
 def array(tensor: onnx.TensorProto) -> npt.NDArray[Any]:

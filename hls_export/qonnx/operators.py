@@ -86,6 +86,36 @@ def round_code(code: Values, mode: str) -> Values:
     raise ExportError(f"QONNX has no rounding mode {mode!r}")
 
 
+def sigmoid(x: Values) -> Values:
+    """``1 / (1 + exp(-x))``."""
+    return np.asarray(1.0 / (1.0 + np.exp(-x)))
+
+
+def softplus(x: Values) -> Values:
+    """``log(1 + exp(x))``."""
+    return np.asarray(np.logaddexp(0.0, x))
+
+
+def softsign(x: Values) -> Values:
+    """``x / (1 + |x|)``."""
+    return np.asarray(x / (1.0 + np.abs(x)))
+
+
+def elu(x: Values, alpha: float = 1.0) -> Values:
+    """``x``, or ``alpha * (exp(x) - 1)`` below zero."""
+    return np.asarray(np.where(x < 0, alpha * np.expm1(np.minimum(x, 0.0)), x))
+
+
+def hard_sigmoid(x: Values, alpha: float = 0.2, beta: float = 0.5) -> Values:
+    """``alpha * x + beta`` between 0 and 1."""
+    return np.asarray(np.clip(alpha * x + beta, 0.0, 1.0))
+
+
+def hard_swish(x: Values) -> Values:
+    """``x * hard_sigmoid(x, 1 / 6, 1 / 2)``."""
+    return np.asarray(x * hard_sigmoid(x, 1.0 / 6.0, 0.5))
+
+
 def conv(
     x: Values,
     weight: Values,

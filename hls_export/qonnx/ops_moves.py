@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from hls_export.hardware import Concat, Embedding, Identity, Reshape, Select, Transpose
+from hls_export.hardware import Concat, Embedding, Identity, Reshape, Transpose
 from hls_export.qonnx.load import Op
+from hls_export.qonnx.ops_layout import select
 from hls_export.qonnx.reader import Reader, made_of, reads, sample_axis
 from torchq.errors import ExportError
-
-Places = npt.NDArray[np.int64]
 
 
 @reads("Flatten")
@@ -81,7 +77,7 @@ def _gather(reader: Reader, op: Op) -> None:
     if np.any(places < -length) or np.any(places >= length) or np.any(places != np.rint(places)):
         raise ExportError(f"{op} picks places beside axis {axis + 1} of samples of shape {source.shape}")
     picked = places.astype(np.int64)
-    _select(reader, op, lambda numbers: np.take(numbers, picked, axis=axis))
+    select(reader, op, lambda numbers: np.take(numbers, picked, axis=axis))
 
 
 def _embedding(reader: Reader, op: Op) -> None:
@@ -97,11 +93,3 @@ def _embedding(reader: Reader, op: Op) -> None:
         weight_format=rows.stands_on(f"the rows of {op}"),
     )
     reader.add(made, op.outputs[0])
-
-
-def _select(reader: Reader, op: Op, move: Callable[[Places], Any]) -> None:
-    """A node that picks what ``move`` leaves of the numbers of all places; -1 for zeros."""
-    source = reader.source(op)
-    numbers = np.arange(math.prod(source.shape), dtype=np.int64).reshape(source.shape)
-    indices = np.asarray(move(numbers), dtype=np.int64)
-    reader.add(made_of(Select, op, source, shape=indices.shape, indices=indices), op.outputs[0])

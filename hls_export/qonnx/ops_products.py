@@ -24,7 +24,7 @@ from hls_export.hardware import (
     Weighted,
     placed,
 )
-from hls_export.qonnx.batch_norm import fold_batch_norm
+from hls_export.qonnx.batch_norm import fold_batch_norm, scale_and_shift
 from hls_export.qonnx.constants import Constant, moved
 from hls_export.qonnx.load import Op
 from hls_export.qonnx.reader import Reader, made_of, reads
@@ -341,11 +341,16 @@ def _merge(reader: Reader, op: Op, cls: type[Node]) -> None:
 @reads("BatchNormalization")
 def _batch_norm(reader: Reader, op: Op) -> None:
     source = reader.source(op)
-    if not isinstance(source, Dense | Conv) or not reader.alone(source):
-        raise ExportError(f"{op} stands behind {source.name}, and can be folded into a matrix product only")
     if op.attributes.get("training_mode", 0):
         raise ExportError(f"{op} is in training mode", hint="export the model in evaluation mode")
     names = ("scale", "bias", "mean", "variance")
     statistics = [reader.constant(op, i + 1, name).values for i, name in enumerate(names)]
     epsilon = float(op.attributes.get("epsilon", 1e-5))
-    reader.grow(op, source, fold_batch_norm(str(op), source, *statistics, epsilon=epsilon))
+    if isinstance(source, Dense | Conv) and reader.alone(source):
+        reader.grow(op, source, fold_batch_norm(str(op), source, *statistics, epsilon=epsilon))
+        return
+    channels = source.shape[0] if source.shape else 0
+    scale, shift = scale_and_shift(str(op), *statistics, epsilon=epsilon, channels=channels)
+    along = (-1, *(1,) * (len(source.shape) - 1))
+    parts = [(values.reshape(along), Constant(values).stands_on(str(op))) for values in (scale, shift)]
+    _scale_shift(reader, op, source, *parts[0], *parts[1])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hls_export.hardware import Identity, LeakyRelu, Quantize, Relu, Table
-from hls_export.qonnx import own
+from hls_export.hardware import Identity, LeakyRelu, Quantize, Relu, ScaleShift, Table
+from hls_export.qonnx import operators, own
 from hls_export.qonnx.load import Op
-from hls_export.qonnx.quant import DOMAINS, fixed_point, read_words
+from hls_export.qonnx.ops_functions import Function, table_of
+from hls_export.qonnx.quant import DOMAINS, constant_format, exponents, fixed_point, read_words
 from hls_export.qonnx.reader import Reader, made_of, reads
 from hls_export.qonnx.shapes import against
 from torchq.errors import ExportError
@@ -31,8 +34,54 @@ def _quant(reader: Reader, op: Op) -> None:
             hint="quantize symmetrically",
         )
     word = read_words(str(op), bits, dict(op.attributes))
+    if isinstance(source, Function):
+        one = np.asarray(scale).reshape(()) if scale.size == 1 else None
+        if one is None or not reader.alone(source):
+            raise ExportError(
+                f"{source.operator} is read by more than one quantizer of one scale, and becomes a table"
+            )
+        constant_format(str(op), word, one)  # refuses scales that are no power of two
+        rounded = partial(
+            operators.quant,
+            scale=one,
+            zeropt=np.zeros(()),
+            bits=np.asarray(float(word.bits)),
+            signed=word.signed,
+            narrow=word.narrow,
+            rounding=word.rounding,
+        )
+        reader.replace(source, table_of(reader, op, source, rounded), op.outputs[0])
+        return
     grid = fixed_point(str(op), word, _without_batch(op, scale, source.shape))
     reader.add(made_of(Quantize, op, source, format=grid), op.outputs[0])
+
+
+@reads("BipolarQuant", domains=DOMAINS)
+def _bipolar(reader: Reader, op: Op) -> None:
+    """The sign: -1 or 0 in one bit, rounded down; then twice that, and one more."""
+    source = reader.source(op)
+    scale = reader.constant(op, 1, "scale").values
+    power = exponents(str(op), _without_batch(op, scale, source.shape))
+    bit = FixedPoint(1, 1, True, Rounding.TRN, Overflow.SAT)
+    sign = reader.add(made_of(Quantize, op, source, format=bit), f"{op.outputs[0]}.sign")
+    values = np.exp2(np.atleast_1d(power).astype(np.float64))
+    made = made_of(
+        ScaleShift,
+        op,
+        sign,
+        scale=2 * values,
+        scale_format=_exactly(power + 1),
+        shift=values,
+        shift_format=_exactly(power),
+    )
+    reader.add(replace(made, name=f"{op.name}.scaled"), op.outputs[0])
+
+
+def _exactly(power: npt.NDArray[np.int64]) -> FixedPoint:
+    """The format of powers of two: one bit each."""
+    if power.ndim == 0:
+        return FixedPoint(1, int(power) + 1, signed=False)
+    return FixedPoint(np.ones_like(power), power + 1, np.zeros(power.shape, dtype=bool))
 
 
 def _without_batch(op: Op, scale: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:

@@ -16,6 +16,9 @@ DOMAIN = "qonnx.custom_op.general"
 DOMAINS = (DOMAIN, "finn.custom_op.general", "onnx.brevitas")
 """The domains that tools have put ``Quant`` in; we write the first."""
 
+CHANNELS_LAST = "qonnx.custom_op.channels_last"
+"""The domain of operators that read and write samples with the channels last."""
+
 WRITTEN = {Rounding.RND_CONV: "ROUND", Rounding.TRN: "FLOOR"}
 """What we write: the modes that every reader of QONNX knows (hls4ml takes no others)."""
 

@@ -18,12 +18,16 @@ from hls_export.hardware import (
     Quantize,
     ReduceMax,
     Relu,
+    ScaleShift,
     Table,
 )
 from hls_export.passes.bounds import annotate
 from hls_export.passes.drop_identities import drop_identities
 from hls_export.passes.quantize_first import quantize_first
 from hls_export.qonnx import (  # noqa: F401 - the first ones register what they read
+    ops_channels_last,
+    ops_functions,
+    ops_layout,
     ops_moves,
     ops_pools,
     ops_products,
@@ -33,6 +37,7 @@ from hls_export.qonnx import (  # noqa: F401 - the first ones register what they
 from hls_export.qonnx.arity import check_arity
 from hls_export.qonnx.constants import fold
 from hls_export.qonnx.load import OnnxFile, Op, load
+from hls_export.qonnx.qcdq import merge_qcdq
 from hls_export.qonnx.reader import HANDLERS, Reader
 from torchq.errors import ExportError
 
@@ -57,6 +62,7 @@ def read(path: str | Path) -> HardwareGraph:
     try:
         check_arity(file)
         constants, ops = fold(file)
+        ops = merge_qcdq(ops, constants)
         _refuse_unknown(file, ops)
         reader = Reader(file, constants, ops)
         for op in ops:
@@ -70,6 +76,12 @@ def read(path: str | Path) -> HardwareGraph:
 
 def _finished(graph: HardwareGraph) -> HardwareGraph:
     """The graph in its plain form, its edges checked and given their formats."""
+    waiting = [node.operator for node in graph.nodes if isinstance(node, ops_functions.Function)]
+    if waiting:
+        raise ExportError(
+            f"{', '.join(waiting)}: no Quant is behind, and a function becomes a table of rounded values",
+            hint="put a Quant behind it",
+        )
     graph = quantize_first(drop_identities(graph))
     _refuse_unquantized(graph)
     return annotate(graph)
@@ -104,5 +116,5 @@ def _refuse_unquantized(graph: HardwareGraph) -> None:
         raise ExportError("\n".join(bad))
 
 
-_KEEPING = (*MOVES, Relu, MaxPool, ReduceMax)
+_KEEPING = (*MOVES, Relu, MaxPool, ReduceMax, ScaleShift)
 """What leaves values on the grids of quantizers."""

@@ -73,6 +73,11 @@ class Reader:
         self.nodes[node.name] = replace(grown, tensor=op.outputs[0])
         self.made[op.outputs[0]] = node.name
 
+    def replace(self, node: Node, other: Node, tensor: str) -> None:
+        """Another node in the place of one, making another tensor."""
+        self.nodes[node.name] = replace(other, name=node.name, tensor=tensor)
+        self.made[tensor] = node.name
+
     def alone(self, node: Node) -> bool:
         """Whether exactly one operator reads a node, and it does not leave the graph."""
         return self.readers.get(node.tensor, 0) == 1 and node.tensor != self.file.output

@@ -1,0 +1,323 @@
+"""Files as other tools write them, operator by operator: what is read computes what the file says."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+from hls_onnx import DOMAIN, Foreign
+
+from hls_export.emulate import Emulator
+from hls_export.qonnx import execute, read
+from hls_export.vectors import adversarial
+from torchq.errors import ExportError
+
+LAST = "qonnx.custom_op.channels_last"
+
+
+def grid(shape, bits=4, exponent=-2, seed=0):
+    """Constants on a grid."""
+    codes = np.random.default_rng(seed).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), size=shape)
+    return codes * 2.0**exponent
+
+
+def conv(file, x, shape, **attributes):
+    return file.op("Conv", x, file.constant(grid(shape)), name="conv", **attributes)
+
+
+def ints(file, *values):
+    return file.constant(values, np.int64)
+
+
+CASES = {
+    "conv with auto_pad": (
+        (2, 5, 4),
+        lambda f, x: conv(f, x, (3, 2, 3, 2), auto_pad="SAME_UPPER", strides=[2, 1]),
+    ),
+    "conv, padded late": ((2, 5), lambda f, x: conv(f, x, (3, 2, 2), auto_pad="SAME_LOWER")),
+    "conv in groups, dilated": (
+        (4, 6),
+        lambda f, x: conv(f, x, (2, 2, 3), group=2, dilations=[2], pads=[2, 1]),
+    ),
+    "conv and its bias apart": (
+        (2, 4, 4),
+        lambda f, x: f.op(
+            "Add", conv(f, x, (3, 2, 2, 2)), f.constant(grid((1, 3, 1, 1), seed=1)), name="bias"
+        ),
+    ),
+    "conv and batch norm": (
+        (2, 4),
+        lambda f, x: f.op(
+            "BatchNormalization",
+            conv(f, x, (2, 2, 2)),
+            *[f.constant(v) for v in ([1.0, 2.0], [0.5, 0.25], [0.5, 1.0], [3.75, 0.0])],
+            epsilon=0.25,
+        ),
+    ),
+    "batch norm by itself": (
+        (2, 4),
+        lambda f, x: f.op(
+            "BatchNormalization",
+            x,
+            *[f.constant(v) for v in ([1.0, 2.0], [0.5, 0.25], [0.5, 1.0], [3.75, 0.0])],
+            epsilon=0.25,
+        ),
+    ),
+    "transposed conv": (
+        (2, 3, 3),
+        lambda f, x: f.op(
+            "ConvTranspose",
+            x,
+            f.constant(grid((2, 3, 2, 3))),
+            f.constant(grid((3,))),
+            strides=[2, 1],
+            pads=[1, 0, 0, 2],
+            output_padding=[1, 0],
+        ),
+    ),
+    "channels last": (
+        (4, 5, 2),
+        lambda f, x: f.op(
+            "MaxPool",
+            f.op("Conv", x, f.constant(grid((3, 2, 2, 2))), domain=LAST, name="conv"),
+            domain=LAST,
+            kernel_shape=[2, 2],
+        ),
+    ),
+    "max pool, up": (
+        (2, 5, 6),
+        lambda f, x: f.op("MaxPool", x, kernel_shape=[2, 3], strides=[2, 2], pads=[0, 1, 0, 1], ceil_mode=1),
+    ),
+    "average pool": ((2, 4, 6), lambda f, x: f.op("AveragePool", x, kernel_shape=[2, 2], strides=[2, 1])),
+    "global average": ((2, 2, 4), lambda f, x: f.op("Flatten", f.op("GlobalAveragePool", x))),
+    "global max": ((2, 2, 4), lambda f, x: f.op("GlobalMaxPool", x)),
+    "mean": ((4, 3), lambda f, x: f.op("ReduceMean", x, axes=[1], keepdims=0)),
+    "sum and max": (
+        (4, 3),
+        lambda f, x: f.op("Sub", f.op("ReduceMax", x, axes=[-1]), f.op("ReduceSum", x, ints(f, 2))),
+    ),
+    "gemm at positions": ((3, 4), lambda f, x: f.op("MatMul", x, f.constant(grid((4, 2))), name="fc")),
+    "product of two": (
+        (3, 4),
+        lambda f, x: f.op("MatMul", x, f.op("Transpose", x, perm=[0, 2, 1])),
+    ),
+    "arithmetic with constants": (
+        (3, 2),
+        lambda f, x: f.op(
+            "Sub",
+            f.constant(0.5),
+            f.op(
+                "Div",
+                f.op("Mul", f.op("Add", x, f.constant(grid((2,)))), f.constant([[[0.5], [1.0], [3.0]]])),
+                f.constant(4.0),
+            ),
+        ),
+    ),
+    "several tensors": (
+        (2, 3),
+        lambda f, x: f.op("Concat", f.op("Sum", x, x, x), f.op("Mul", x, f.op("Relu", x)), x, axis=1),
+    ),
+    "leaky": (
+        (2, 3),
+        lambda f, x: f.op("PRelu", f.op("LeakyRelu", x, alpha=0.125), f.constant([[0.5], [-0.25]])),
+    ),
+    "clip": ((6,), lambda f, x: f.op("Clip", x, f.constant(-0.75), f.constant(1.125))),
+    "clip at zero and six": ((6,), lambda f, x: f.op("Clip", x, f.constant(0.0), f.constant(1.5))),
+    "clip below": ((6,), lambda f, x: f.op("Clip", x, f.constant(-0.5))),
+    "squeeze": (
+        (3, 1, 2),
+        lambda f, x: f.op("Unsqueeze", f.op("Squeeze", x, ints(f, 2)), ints(f, 1, -1)),
+    ),
+    "slices": (
+        (4, 6),
+        lambda f, x: f.op("Slice", x, ints(f, 1, -1), ints(f, 4, -6), ints(f, 1, 2), ints(f, 2, -2)),
+    ),
+    "pad with zeros": ((2, 3), lambda f, x: f.op("Pad", x, ints(f, 0, 1, 0, 0, 0, 2))),
+    "pad, reflected": ((2, 3), lambda f, x: f.op("Pad", x, ints(f, 0, 0, 2, 0, 0, 1), mode="reflect")),
+    "gather": ((4, 3), lambda f, x: f.op("Gather", x, ints(f, 2, 0, -1), axis=1)),
+    "resize": (
+        (2, 2, 3),
+        lambda f, x: f.op(
+            "Resize",
+            x,
+            f.constant(np.zeros(0)),
+            f.constant([1.0, 1.0, 2.0, 3.0]),
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        ),
+    ),
+    "depth to space": ((8, 2, 3), lambda f, x: f.op("DepthToSpace", x, blocksize=2)),
+    "depth to space, columns": ((8, 2, 3), lambda f, x: f.op("DepthToSpace", x, blocksize=2, mode="CRD")),
+    "space to depth": ((2, 4, 6), lambda f, x: f.op("SpaceToDepth", x, blocksize=2)),
+    "sigmoid": ((5,), lambda f, x: f.quant(f.op("Sigmoid", x, name="act"), 6, 2.0**-6, signed=0)),
+    "tanh": ((5,), lambda f, x: f.quant(f.op("Tanh", x), 6, 2.0**-5)),
+    "elu": ((5,), lambda f, x: f.quant(f.op("Elu", x, alpha=0.5), 6, 2.0**-4)),
+    "hard sigmoid": ((5,), lambda f, x: f.quant(f.op("HardSigmoid", x, alpha=0.25), 6, 2.0**-5)),
+    "softplus": ((5,), lambda f, x: f.quant(f.op("Softplus", x), 5, 2.0**-3)),
+    "signs": (
+        (4,),
+        lambda f, x: f.op(
+            "MatMul",
+            f.op("BipolarQuant", x, f.constant(0.5), domain=DOMAIN, name="sign"),
+            f.constant(grid((4, 2))),
+        ),
+    ),
+    "scripts' leftovers": (
+        (2, 3),
+        lambda f, x: f.op(
+            "Reshape",
+            x,
+            f.op("Concat", ints(f, -1), f.op("Unsqueeze", f.constant(6, np.int64), ints(f, 0)), axis=0),
+        ),
+    ),
+}
+
+
+def written(path, shape, body):
+    file = Foreign(("n", *shape))
+    x = file.quant("x", 6, 2.0**-3, name="in")
+    return file.save(path, body(file, x), out_shape=None)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_read_computes_the_same(name, tmp_path):
+    path = written(tmp_path / "m.onnx", *CASES[name])
+    graph = read(path)
+    x = adversarial(graph, 120, 1)
+    file, emulated = execute(path, x, trace=True), Emulator(graph).trace(x)
+    assert (execute(path, x) == emulated[graph.output]).all()
+    assert (Emulator(graph, "integer")(x[:20]) == emulated[graph.output][:20]).all()
+    seen = [node for node in graph.nodes if node.tensor in file]
+    assert all(
+        (file[node.tensor].reshape(emulated[node.name].shape) == emulated[node.name]).all() for node in seen
+    )
+    assert len(np.unique(emulated[graph.output])) > 2
+
+
+def test_splits_have_several_outputs(tmp_path):
+    file = Foreign(("n", 6))
+    x = file.quant("x", 6, 2.0**-3)
+    file.nodes.append(onnx.helper.make_node("Split", [x, ints(file, 2, 4)], ["a", "b"], axis=1, name="cut"))
+    y = file.op("Mul", "a", file.op("Slice", "b", ints(file, 2), ints(file, 4), ints(file, 1)))
+    path = file.save(tmp_path / "m.onnx", y, out_shape=("n", 2))
+    graph = read(path)
+    x = adversarial(graph, 60)
+    assert (execute(path, x) == Emulator(graph)(x)).all()
+    assert [node.name for node in graph.nodes if node.kind == "select"][:2] == ["cut", "cut.1"]
+
+
+def test_a_sum_of_windows_is_told_from_a_convolution(tmp_path):
+    file = Foreign(("n", 2, 5))
+    x = file.quant("x", 6, 2.0**-3)
+    path = file.save(tmp_path / "m.onnx", file.op("Conv", x, file.constant(np.ones((2, 1, 3))), group=2))
+    assert Counter(node.kind for node in read(path).nodes) == {"input": 1, "quantize": 1, "sum_pool": 1}
+
+
+def qcdq(path, *, low=0, high=63, scale=0.25, back=None, zero=0):
+    file = Foreign(("n", 4))
+
+    def linear(source, sign, s=scale, z=0, kind="QuantizeLinear", name=""):
+        return file.op(kind, source, file.constant(s), file.constant(z, sign), name=name)
+
+    x = linear("x", np.int8, 0.125, name="in")
+    x = linear(x, np.int8, 0.125, kind="DequantizeLinear")
+    codes = np.random.default_rng(1).integers(-7, 8, size=(4, 3)).astype(np.int8)
+    w = linear(file.constant(codes, np.int8), np.int8, 0.0625, kind="DequantizeLinear")
+    y = file.op("Relu", file.op("MatMul", x, w, name="fc"))
+    q = linear(y, np.uint8, z=zero, name="act")
+    q = file.op("Clip", q, file.constant(low, np.uint8), file.constant(high, np.uint8))
+    return file.save(path, linear(q, np.uint8, back or scale, z=zero, kind="DequantizeLinear"))
+
+
+def test_quantizers_in_three_operators(tmp_path):
+    path = qcdq(tmp_path / "m.onnx")
+    graph = read(path)
+    assert [node.kind for node in graph.nodes] == ["input", "quantize", "dense", "relu", "quantize"]
+    assert str(graph.node("in").format) == "ap_fixed<8,5,RND_CONV,SAT>"
+    assert str(graph.node("act").format) == "ap_ufixed<6,4,RND_CONV,SAT>"
+    x = adversarial(graph, 200)
+    assert (execute(path, x) == Emulator(graph)(x)).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"zero": 3}, "act (QuantizeLinear) has a zero-point, and fixed-point numbers have none"),
+        ({"high": 60}, "act (QuantizeLinear) has codes from 0 to 60, which no fixed-point format has"),
+        ({"scale": 0.3}, "act (Quant) has scale 0.3, which is no power of two"),
+        ({"back": 0.5}, "have different scales"),
+    ],
+)
+def test_three_operators_that_are_no_fixed_point(options, message, tmp_path):
+    path = qcdq(tmp_path / "m.onnx", **options)
+    with pytest.raises(ExportError) as fault:
+        read(path)
+    assert message in str(fault.value)
+
+
+REFUSED = {
+    "resize by halves": (
+        (2, 2, 2),
+        lambda f, x: f.op("Resize", x, f.constant(np.zeros(0)), f.constant([1.0, 1.0, 1.5, 1.0]), name="r"),
+        "r (Resize) resizes samples of shape (2, 2, 2) by [1.0, 1.0, 1.5, 1.0] (nearest)",
+    ),
+    "pad with ones": (
+        (2,),
+        lambda f, x: f.op("Pad", x, ints(f, 0, 1, 0, 0), f.constant(1.0), name="p"),
+        "p (Pad) pads samples of shape (2,) by [0, 1, 0, 0] with constant 1",
+    ),
+    "the batch moves": (
+        (2, 3),
+        lambda f, x: f.op("Transpose", x, perm=[1, 0, 2], name="t"),
+        "t (Transpose) moves the batch axis, and every sample is computed by itself",
+    ),
+    "along the batch": (
+        (2,),
+        lambda f, x: f.op("ReduceMax", x, axes=[0], name="m"),
+        "m (ReduceMax) works along the batch axis",
+    ),
+    "a third": (
+        (2, 3),
+        lambda f, x: f.op("ReduceMean", x, axes=[2], name="m"),
+        "m (ReduceMean) divides by 3, which is no power of two; sum, and multiply with a quantized constant",
+    ),
+    "areas that differ": (
+        (2, 3),
+        lambda f, x: f.op("AveragePool", x, kernel_shape=[2], pads=[1, 0], name="a"),
+        "a (AveragePool) has windows of different areas in samples of shape (2, 3); "
+        "count the padding, or leave it out",
+    ),
+    "division": (
+        (2,),
+        lambda f, x: f.op("Div", x, f.constant(3.0), name="d"),
+        "d (Div) divides by 3, which is no power of two; multiply with a quantized constant",
+    ),
+    "a function of a sum": (
+        (2,),
+        lambda f, x: f.quant(f.op("Tanh", f.op("Add", x, x), name="t")),
+        "t (Tanh) has no quantizer in front of it, and becomes a table of all its inputs; "
+        "put a Quant of at most 12 bits there",
+    ),
+    "no number": (
+        (2,),
+        lambda f, x: f.quant(f.op("Log", x, name="l")),
+        "l (Log) is no finite number at -4, which its quantizer makes",
+    ),
+    "channels that do not fit": (
+        (2, 4),
+        lambda f, x: conv(f, x, (3, 4, 2)),
+        "conv (Conv) convolves samples of shape (2, 4) with a weight of shape (3, 4, 2) in 1 groups",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name, tmp_path):
+    shape, body, message = REFUSED[name]
+    path = written(tmp_path / "m.onnx", shape, body)
+    with pytest.raises(ExportError) as fault:
+        read(path)
+    assert str(fault.value) == message
