@@ -78,7 +78,7 @@ def measured(path: Path = MEASUREMENTS) -> list[Measured]:
                 figures,
                 float(row["alkaid_cost"] or 0),
                 matrix_of_codes(weights, *bits, bias),
-                matrix_of_formats(*weights.shape, *bits, zeros=zeros, bias=bias is not None),
+                matrix_of_formats(design.n_in, design.n_out, *bits, zeros=zeros, bias=bias is not None),
             )
         )
     return found

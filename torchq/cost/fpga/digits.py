@@ -11,6 +11,7 @@ import numpy.typing as npt
 Codes = npt.NDArray[np.int64]
 
 _ENUMERATED_BITS = 12
+_LISTED = 4096
 _MASKS = (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F, 0x0101010101010101)
 
 
@@ -26,7 +27,20 @@ def digits(codes: Codes) -> Codes:
         >>> digits(np.array([0, 1, 7, -7, 11])).tolist()
         [0, 1, 2, 2, 3]
     """
-    magnitude = np.abs(np.asarray(codes, np.int64)).astype(np.uint64)
+    magnitude = np.abs(np.asarray(codes, np.int64))
+    if magnitude.max(initial=0) < _LISTED:
+        return np.asarray(_listed()[magnitude])
+    return _counted(magnitude)
+
+
+@lru_cache(maxsize=1)
+def _listed() -> Codes:
+    """The digits of small numbers, looked up by a search that prices thousands of schemes."""
+    return _counted(np.arange(_LISTED))
+
+
+def _counted(codes: Codes) -> Codes:
+    magnitude = codes.astype(np.uint64)
     found: Any = magnitude ^ (magnitude * np.uint64(3))
     one, two, four, top = (np.uint64(n) for n in (1, 2, 4, 56))
     pairs, quads, bytes_, ones = (np.uint64(mask) for mask in _MASKS)

@@ -86,6 +86,12 @@ def used_multipliers(matrix: Matrix, shape: Fold) -> float:
     return float(shape.multipliers * (1 - zero**shape.steps))
 
 
+def word_bits(matrix: Matrix, shape: Fold) -> float:
+    """Different bits of the words of weights: of so few words there are only so many."""
+    bits = used_multipliers(matrix, shape) * matrix.weight_bits
+    return min(bits, 2.0 ** min(shape.steps, 60) - 2)
+
+
 def multiplier_terms(a: int, b: int) -> dict[str, float]:
     """What LUTs are spent on in one multiplier of two numbers that both change.
 
@@ -104,7 +110,8 @@ def lut_terms(matrix: Matrix, shape: Fold, wide: bool) -> dict[str, float]:
         **{name: soft * bits for name, bits in one.items()},
         "tree": max(used - shape.outputs, 0.0) * product,
         "accumulate": shape.outputs * accumulator_bits(matrix),
-        "rom": used * matrix.weight_bits if 4 < shape.steps < BRAM_FROM_DEPTH else 0.0,
+        "rom": word_bits(matrix, shape) if shape.steps < BRAM_FROM_DEPTH else 0.0,
+        "store": matrix.n_out * accumulator_bits(matrix),
         "load": float(matrix.n_in * matrix.input_bits),
     }
 
@@ -115,7 +122,7 @@ def ff_terms(matrix: Matrix, shape: Fold, wide: bool, levels: int) -> dict[str, 
     cut = shape.multipliers / 2.0**levels if tree_depth(shape) >= levels else 0.0
     return {
         "held": shape.outputs * accumulator_bits(matrix) + matrix.n_out * accumulator_bits(matrix),
-        "word": used_multipliers(matrix, shape) * matrix.weight_bits + shape.lanes * matrix.input_bits,
+        "word": word_bits(matrix, shape) + shape.lanes * matrix.input_bits,
         "product": 0.0 if wide else used_multipliers(matrix, shape) * product,
         "cut": cut * product,
     }

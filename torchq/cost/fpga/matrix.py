@@ -67,7 +67,13 @@ class Matrix:
 
 
 def matrix_of_codes(
-    weights: Codes, weight_bits: int, input_bits: int, input_signed: bool, bias: Codes | None = None
+    weights: Codes,
+    weight_bits: int,
+    input_bits: int,
+    input_signed: bool,
+    bias: Codes | None = None,
+    *,
+    multiples: bool = True,
 ) -> Matrix:
     """Of weights whose values are known.
 
@@ -77,6 +83,8 @@ def matrix_of_codes(
         input_bits: width of the inputs.
         input_signed: whether they are signed.
         bias: integer codes on the grid of the products, ``[outputs]`` or ``[groups, outputs]``.
+        multiples: whether to look for equal multiples of an input; without, there are none of them, in half
+            the time.
 
     Example:
         >>> found = matrix_of_codes(np.array([[3, 0], [-4, 7]]), 4, 6, True)
@@ -88,7 +96,8 @@ def matrix_of_codes(
     count = digits(blocks)
     column = count.sum(axis=1)
     used = column > 0
-    made = digits(_distinct(np.where(blocks != 0, odd_parts(blocks), 1).reshape(-1, n_out)))
+    odd = np.where(blocks != 0, odd_parts(blocks), 1) if multiples else np.ones((1, 1, 1), np.int64)
+    made = digits(_distinct(odd.reshape(-1, odd.shape[-1])))
     wide = made >= DSP_FROM_DIGITS
     constant = np.zeros((groups, n_out), np.int64) if bias is None else bias.reshape(groups, n_out)
     most = 2.0 ** (input_bits - int(input_signed))
@@ -108,7 +117,7 @@ def matrix_of_codes(
         deepest=float(count.max(initial=0)),
         columns=float(np.count_nonzero(used) / groups),
         biases=float(np.count_nonzero((constant != 0) & used) / groups),
-        odd_bits=float(np.floor(np.log2(np.maximum(odd_parts(blocks), 1))).sum()) / groups,
+        odd_bits=float(np.floor(np.log2(odd)).sum()) / groups,
         shared_adders=float((made - 1).sum()) / groups,
         wide_products=float(np.count_nonzero(wide) / groups),
         wide_adders=float((made[wide] - 1).sum()) / groups,

@@ -114,7 +114,7 @@ class _Walk:
 
     def _product(self, work: Workload) -> Figures:
         assert work.weight is not None  # noqa: S101 - told to the type checker
-        found = product_of(work, work.weight)
+        found = product_of(work, work.weight, self.build)
         (self.guessed if found.weights is None else self.known).append(work.layer)
         follower = self._activation_of(work)
         each = product_figures(work, found, self.build, activated=follower is not None)

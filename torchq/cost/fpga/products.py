@@ -111,8 +111,8 @@ class Product:
     input_signed: bool
 
 
-def product_of(work: Workload, weight: ParamSpec) -> Product:
-    """Read a layer with a weight."""
+def product_of(work: Workload, weight: ParamSpec, build: Build) -> Product:
+    """Read a layer with a weight, as far as its way of being built asks."""
     shape = layout(work, weight)
     x, w = grid_of(work.inputs[0].format), grid_of(weight.format)
     input_bits, weight_bits = max(bits_of(work.inputs[0].format), 1), max(bits_of(weight.format), 1)
@@ -122,7 +122,14 @@ def product_of(work: Workload, weight: ParamSpec) -> Product:
         if codes is not None:
             blocks = _blocks(codes, shape)
             bias = _bias_codes(work.bias, _finest(weight) * float(x.lsb), shape)
-            matrix = matrix_of_codes(blocks, weight_bits, input_bits, signed, bias)
+            matrix = matrix_of_codes(
+                blocks,
+                weight_bits,
+                input_bits,
+                signed,
+                bias,
+                multiples=build.strategy != "distributed_arithmetic",
+            )
             return Product(matrix, shape, blocks, bias, signed)
     matrix = matrix_of_formats(
         shape.n_in,
