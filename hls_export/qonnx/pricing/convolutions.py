@@ -11,9 +11,10 @@ import numpy as np
 
 from hls_export.qonnx.load import Op
 from hls_export.qonnx.pricing.constants import Constant
+from hls_export.qonnx.pricing.flows import Flow
 from hls_export.qonnx.pricing.products import bias_behind, flat, with_parameters
 from hls_export.qonnx.pricing.stated import Stated
-from hls_export.qonnx.pricing.walk import Flow, Walk
+from hls_export.qonnx.pricing.walk import Walk
 from torchq.errors import ExportError
 from torchq.nn import LAYERS
 from torchq.workload import Geometry

@@ -10,8 +10,9 @@ import numpy as np
 
 from hls_export.qonnx.load import Op
 from hls_export.qonnx.pricing.constants import Constant
+from hls_export.qonnx.pricing.flows import Flow
 from hls_export.qonnx.pricing.scales import scaled_by, shifted_by
-from hls_export.qonnx.pricing.walk import Flow, Walk
+from hls_export.qonnx.pricing.walk import Walk
 from torchq.errors import ExportError
 from torchq.formats import FixedPoint
 from torchq.nn import LAYERS

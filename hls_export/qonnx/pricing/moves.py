@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hls_export.qonnx.load import Op
+from hls_export.qonnx.pricing.flows import Flow, is_uniform
 from hls_export.qonnx.pricing.products import with_parameters
-from hls_export.qonnx.pricing.walk import MOVES, Flow, Walk, is_uniform
+from hls_export.qonnx.pricing.walk import MOVES, Walk
 from torchq.errors import ExportError
 from torchq.formats import Format
 from torchq.graph.moves import moved_format

@@ -13,8 +13,9 @@ from torch import nn
 
 from hls_export.qonnx.load import Op
 from hls_export.qonnx.pricing.constants import Constant, moved
+from hls_export.qonnx.pricing.flows import Flow
 from hls_export.qonnx.pricing.stated import Stated
-from hls_export.qonnx.pricing.walk import Flow, Walk
+from hls_export.qonnx.pricing.walk import Walk
 from torchq.errors import ExportError
 from torchq.nn import LAYERS
 from torchq.nn.base import QLayer

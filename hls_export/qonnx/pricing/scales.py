@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from hls_export.qonnx.load import Op
 from hls_export.qonnx.pricing.constants import Constant
+from hls_export.qonnx.pricing.flows import Flow
 from hls_export.qonnx.pricing.products import bias_behind, with_parameters
-from hls_export.qonnx.pricing.walk import Flow, Walk
+from hls_export.qonnx.pricing.walk import Walk
 from torchq.errors import ExportError
 from torchq.formats import FixedPoint, Format, summed
 from torchq.nn import LAYERS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hls_export.qonnx.load import OnnxFile, Op
 from hls_export.qonnx.pricing.constants import Constant, Folding, along_axis, clip_ends
+from hls_export.qonnx.pricing.flows import Behind, Flow, live, without_batch
 from hls_export.qonnx.pricing.grids import (
     Grid,
     Integers,
@@ -23,7 +24,7 @@ from hls_export.qonnx.pricing.grids import (
 from hls_export.qonnx.pricing.sizes import Size, sizes_of
 from hls_export.qonnx.pricing.stated import Stated, refined, stated_formats
 from torchq.errors import ExportError
-from torchq.formats import FixedPoint, Float, Format
+from torchq.formats import Float, Format
 from torchq.workload import TensorSpec, Workload
 
 if TYPE_CHECKING:
@@ -38,36 +39,6 @@ MOVES = (
 """Operators that move values, or repeat them: wires."""
 SIZES = ("Shape", "Size")
 """Operators whose result depends on sizes only."""
-
-
-@dataclass(frozen=True)
-class Flow:
-    """A tensor that depends on the input.
-
-    Args:
-        spec: the layer that made its values, the shape of one sample, and the format.
-        quantized: whether a quantizer made the values.
-        axis: the axis that counts the samples.
-    """
-
-    spec: TensorSpec
-    quantized: bool = False
-    axis: int = 0
-
-
-@dataclass(frozen=True)
-class Behind:
-    """A quantizer behind a tensor.
-
-    Args:
-        grid: what it makes.
-        tensor: what leaves it.
-        ops: its nodes.
-    """
-
-    grid: Grid
-    tensor: str
-    ops: tuple[Op, ...]
 
 
 class Walk:
@@ -91,10 +62,9 @@ class Walk:
         self._said = stated_formats(file.metadata)
         folding = Folding(model, file.constants, self._said)
         self.constants: dict[str, Constant] = folding.known
-        live = _live(file)
         self.ops: list[Op] = []
         flowing = {file.input}
-        for op in live:
+        for op in live(file):
             if op.kind in SIZES and op.inputs[0] in flowing:
                 for name in op.outputs:
                     folding.known[name] = Constant(None, where=str(op))
@@ -231,7 +201,7 @@ class Walk:
         if op.kind in ("Quant", "IntQuant"):
             scale, zeropt, bits = (self.values(op, i, what) for i, what in _QUANT)
             shape = self._shape_of(op)
-            bits, scale, zeropt = (_without_batch(op, v, shape) for v in (bits, scale, zeropt))
+            bits, scale, zeropt = (without_batch(op, v, shape) for v in (bits, scale, zeropt))
             grid = quant_grid(str(op), bits, scale, zeropt, op.attributes)
             return Behind(self._refined(op, grid), op.outputs[0], (op,))
         if op.kind == "BipolarQuant":
@@ -267,7 +237,7 @@ class Walk:
         scale, zeropt = self.values(op, 1, "scale"), self.constant(op, 2, "zero point")
         zeros = np.zeros(()) if zeropt is None or zeropt.values is None else zeropt.values
         axes = len(shape) + 1
-        parts = [_without_batch(op, along_axis(v, axes, axis), shape) for v in (scale, zeros)]
+        parts = [without_batch(op, along_axis(v, axes, axis), shape) for v in (scale, zeros)]
         return coded_grid(str(op), codes, *parts)
 
     def input_codes(self) -> Integers | None:
@@ -282,7 +252,7 @@ class Walk:
         from hls_export.qonnx.own import read_fixed
 
         shape = self._shape_of(op)
-        parts = [_without_batch(op, self.values(op, i, "numbers"), shape) for i in (1, 2, 3)]
+        parts = [without_batch(op, self.values(op, i, "numbers"), shape) for i in (1, 2, 3)]
         format = read_fixed(op.kind, *parts)
         if format is None:
             raise ExportError(f"{op} says no fixed-point format")
@@ -391,35 +361,3 @@ class Walk:
 
 
 _QUANT = ((1, "scale"), (2, "zero point"), (3, "bit width"))
-
-
-def _live(file: OnnxFile) -> list[Op]:
-    """The nodes that the output depends on, in order."""
-    needed, kept = {file.output}, []
-    for op in reversed(file.ops):
-        if needed.intersection(op.outputs):
-            needed.update(name for name in op.inputs if name)
-            kept.append(op)
-    return kept[::-1]
-
-
-def _without_batch(op: Op, values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """One number, or an array for one sample.
-
-    Raises:
-        ExportError: it does not fit the samples.
-    """
-    if values.size == 1:
-        return values.reshape(())
-    if values.ndim == len(shape) + 1 and values.shape[0] == 1:
-        values = values[0]
-    try:
-        np.broadcast_to(values, shape)
-    except ValueError:
-        raise ExportError(f"{op} has numbers of shape {values.shape} for samples of shape {shape}") from None
-    return values
-
-
-def is_uniform(format: Format | None) -> bool:
-    """Whether one format holds for the whole tensor."""
-    return not isinstance(format, FixedPoint) or format.is_scalar
