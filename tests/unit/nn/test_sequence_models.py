@@ -9,12 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hls_export import export
+from hls_export import adversarial, emulate, execute, export
 from torchq.convert import freeze, left_float, quantize
 from torchq.cost import estimate
-from torchq.errors import ExportError
 from torchq.graph import evaluate, trace
-from torchq.nn import LAYERS
 from torchq.scheme import Scheme
 from torchq.train import fit, predict_logits
 
@@ -119,12 +117,14 @@ def test_quantized_trained_saved_and_loaded(cls: type[nn.Module], tmp_path: Path
     assert cost["energy_pj"] > 0
 
 
+@pytest.mark.slow  # each step of a cell is written out
 @pytest.mark.parametrize("cls", [Recurrent, Attending])
-def test_export_refuses_them_by_name(cls: type[nn.Module], tmp_path: Path) -> None:
-    model = quantize(cls(), SCHEMES[cls], (8, 8)).eval()
-    with pytest.raises(ExportError) as caught:
-        export(model, tmp_path / "model.onnx", (8, 8))
-    named = ("gru",) if cls is Recurrent else ("attention", "norm", "tanh")
-    assert all(name in str(caught.value) for name in named)
-    assert not (tmp_path / "model.onnx").exists()
-    assert {"QGRU", "QMultiheadAttention"} <= set(LAYERS)
+def test_they_become_hardware_bit_for_bit(cls: type[nn.Module], tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    model = quantize(cls(), SCHEMES[cls], (8, 8)).double().eval()
+    exported = export(model, tmp_path / "model.onnx", (8, 8))
+    x = np.concatenate([adversarial(exported.graph, 100, 1), np.random.default_rng(0).random((100, 8, 8))])
+    graph = trace(model, (8, 8))
+    expected = evaluate(graph, torch.from_numpy(x))[graph.output].numpy()
+    assert np.array_equal(execute(tmp_path / "model.onnx", x), expected)
+    assert np.array_equal(emulate(exported.graph, x), expected)
