@@ -68,7 +68,7 @@ class Fpga:
         found = priced(workloads, self._build())
         layers = tuple(_costs(made, self.clock_ns) for made in found.layers)
         summed = ("lut", "ff", "dsp", "bram")
-        total = {name: sum((layer[name] for layer in layers), 0.0) for name in summed}
+        total = {name: sum(layer[name] for layer in layers) for name in summed}
         total["latency_cycles"] = found.cycles
         total["latency_ns"] = found.cycles * self.clock_ns
         total["initiation_interval"] = found.interval if layers else 0
@@ -88,10 +88,10 @@ class Fpga:
 
 def _costs(made: Figures, clock_ns: float) -> Costs:
     return {
-        "lut": float(round(made.lut)),
-        "ff": float(round(made.ff)),
-        "dsp": float(round(made.dsp)),
-        "bram": float(round(made.bram)),
+        "lut": round(made.lut),
+        "ff": round(made.ff),
+        "dsp": round(made.dsp),
+        "bram": round(made.bram),
         "latency_cycles": made.cycles,
         "latency_ns": made.cycles * clock_ns,
         "initiation_interval": made.interval,
