@@ -164,6 +164,11 @@ class Project(ABC):
         self.path = path
         self.graph = graph
 
+    @property
+    def runs_here(self) -> bool:
+        """Whether there are the headers and tools with which it can be compiled and run."""
+        return True
+
     @abstractmethod
     def compile(self) -> Project:
         """Build what :meth:`predict` runs; returns itself."""
@@ -182,6 +187,14 @@ class Project(ABC):
     @abstractmethod
     def trace(self, x: npt.ArrayLike) -> dict[str, Array]:
         """What the project's layers make of samples, by the names of the graph's nodes."""
+
+    def synthesize(self) -> FpgaReport:
+        """Count what the project takes of an FPGA, with the tool of its kind; then :meth:`report` gives it.
+
+        Raises:
+            BackendError: the tool is missing or fails, or there is none for such a project.
+        """
+        raise BackendError(f"{self.path}: there is no tool that synthesises such a project")
 
     @property
     def digest(self) -> str | None:

@@ -100,6 +100,14 @@ def refuse(graph: HardwareGraph, settings: Settings) -> None:
         reasons.append(
             f"every product has its own logic, so reuse_factor must be 1, got {settings.reuse_factor}"
         )
+    if settings.pipeline == "dataflow":
+        reasons.append("the layers are one pipeline, so pipeline must be auto or pipeline, got 'dataflow'")
+    for name in settings.layers:
+        own = settings.of(name)
+        if name not in graph.names:
+            reasons.append(f"the model has no layer {name!r}")
+        elif own.reuse_factor != 1 or own.strategy not in CAPABILITIES.strategies:
+            reasons.append(f"{name} cannot have settings of its own: every product has its own logic")
     if not is_module_name(settings.top):
         reasons.append(f"top must be a name that Verilog allows, got {settings.top!r}")
     readers = graph.consumers(graph.input)

@@ -36,7 +36,7 @@ def show_resources(console: Console, report: FpgaReport) -> None:
     table.add_column("figure")
     table.add_column("value", justify="right")
     for name, value in report.resources.items():
-        table.add_row(name, f"{value:,}")
+        table.add_row(name, f"{value:,.6g}" if isinstance(value, float) else f"{value:,}")
     console.print(table)
     console.print(f"source: {report.tool}", highlight=False, markup=False)
     if report.source == "yosys":

@@ -185,11 +185,20 @@ def test_everything_that_cannot_be_expressed_is_said_at_once(tmp_path):
             io_type="io_stream",
             reuse_factor=4,
             top="module",
+            pipeline="dataflow",
+            layers={
+                "fc.1": {"reuse_factor": 2},
+                "fc9": {},
+                "out": {"reuse_factor": 1, "strategy": "latency"},
+            },
         )
     assert str(fault.value).splitlines() == [
         "rtl: strategy must be one of latency, distributed_arithmetic, got 'resource'",
         "rtl: io_type io_stream is not supported",
         "rtl: every product has its own logic, so reuse_factor must be 1, got 4",
+        "rtl: the layers are one pipeline, so pipeline must be auto or pipeline, got 'dataflow'",
+        "rtl: fc.1 cannot have settings of its own: every product has its own logic",
+        "rtl: the model has no layer 'fc9'",
         "rtl: top must be a name that Verilog allows, got 'module'",
     ]
     assert list(tmp_path.iterdir()) == []
