@@ -8,7 +8,7 @@ being exact at sums of 24 bits.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ def execute(path: str | Path, x: npt.ArrayLike, trace: Literal[True]) -> dict[st
 def execute(path: str | Path, x: npt.ArrayLike, trace: bool = False) -> Array | dict[str, Array]:
     """The outputs of an ONNX file, in float64.
 
+    A file whose batch size is fixed computes as many samples at a time as it says, because its reshapes may
+    know of no others.
+
     Args:
         path: the file.
         x: ``[n, *input shape]`` real numbers.
@@ -51,7 +54,7 @@ def execute(path: str | Path, x: npt.ArrayLike, trace: bool = False) -> Array | 
     names = [name for op in file.ops for name in op.outputs if name] if trace else [file.output]
     try:
         session = ReferenceEvaluator(model, new_ops=list(evaluator_operators()))
-        results = session.run(names, {file.input: samples})
+        results = _run(session, names, file.input, samples, _fixed_batch(model, file.input))
     except (ExportError, MemoryError):
         raise
     except Exception as fault:  # the evaluator raises whatever its numpy code does
@@ -63,6 +66,29 @@ def execute(path: str | Path, x: npt.ArrayLike, trace: bool = False) -> Array | 
         n: v for n, v in edges.items() if v.ndim > 0 and len(v) == len(samples) and v.dtype == np.float64
     }
     return {file.input: samples, **batched}
+
+
+def _fixed_batch(model: onnx.ModelProto, source: str) -> int:
+    """How many samples the file takes at a time; 0 for any number."""
+    dims = next(value for value in model.graph.input if value.name == source).type.tensor_type.shape.dim
+    return max(int(dims[0].dim_value), 0)
+
+
+def _run(session: Any, names: list[str], source: str, samples: Array, batch: int) -> list[Any]:
+    """The tensors of these names for all samples; the last batch is filled up with zeros."""
+    if not batch:
+        return list(session.run(names, {source: samples}))
+    parts = []
+    for start in range(0, max(len(samples), 1), batch):
+        given = np.zeros((batch, *samples.shape[1:]))
+        rows = samples[start : start + batch]
+        given[: len(rows)] = rows
+        parts.append(session.run(names, {source: given}))
+    found = []
+    for values in zip(*parts, strict=True):
+        by_sample = np.ndim(values[0]) > 0 and len(values[0]) == batch
+        found.append(np.concatenate(values)[: len(samples)] if by_sample else values[0])
+    return found
 
 
 def _widened(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -84,10 +84,18 @@ def load_proto(path: str | Path) -> onnx.ModelProto:
         raise ExportError(f"{path} is not an ONNX file, or is truncated", hint="export it again") from None
     if not model.graph.node:
         raise ExportError(f"{path} is not an ONNX file, or has an empty graph", hint="export it again")
-    outside = [t.name for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
+    tensors = [*model.graph.initializer, *(a.t for n in model.graph.node for a in n.attribute)]
+    outside = [t.name or "a constant" for t in tensors if t.data_location == onnx.TensorProto.EXTERNAL]
     if outside:
         raise ExportError(
             f"{path} keeps {', '.join(outside)} in other files", hint="save it with all weights inside"
+        )
+    newest = onnx.defs.onnx_opset_version()
+    opset = max((o.version for o in model.opset_import if o.domain in STANDARD), default=0)
+    if opset > newest:
+        raise ExportError(
+            f"{path} has opset {opset}, and the installed onnx knows up to {newest}",
+            hint="install a newer onnx, or export it with an older opset",
         )
     return model
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hls_export.hardware import Reshape, Select
 from hls_export.qonnx.load import Op
-from hls_export.qonnx.reader import Reader, made_of, reads, sample_axis
+from hls_export.qonnx.reader import Reader, check_size, made_of, reads, sample_axis
 from torchq.errors import ExportError
 
 Places = npt.NDArray[np.int64]
@@ -110,6 +110,7 @@ def _pad(reader: Reader, op: Op) -> None:
     if odd or (mode == "constant" and value != 0):
         raise ExportError(f"{op} pads samples of shape {source.shape} by {pads} with {mode} {value:g}")
     widths: Any = list(zip(pads[1:rank], pads[rank + 1 :], strict=True))
+    check_size(str(op), tuple(n + a + b for n, (a, b) in zip(source.shape, widths, strict=True)))
     more: Any = {"constant_values": -1} if mode == "constant" else {}
     select(reader, op, lambda numbers: np.pad(numbers, widths, mode=_PADS[mode], **more))  # type: ignore[call-overload]
 
@@ -131,6 +132,8 @@ def _resize(reader: Reader, op: Op) -> None:
     whole = len(factors) == len(source.shape) + 1 and all(f == int(f) and f >= 1 for f in factors)
     if mode != "nearest" or not whole or factors[0] != 1:
         raise ExportError(f"{op} resizes samples of shape {source.shape} by {factors} ({mode})")
+
+    check_size(str(op), tuple(int(n * f) for n, f in zip(source.shape, factors[1:], strict=True)))
 
     def repeated(numbers: Places) -> Places:
         for axis, factor in enumerate(factors[1:]):

@@ -27,7 +27,7 @@ from hls_export.hardware import (
 from hls_export.qonnx.batch_norm import fold_batch_norm, scale_and_shift
 from hls_export.qonnx.constants import Constant, moved
 from hls_export.qonnx.load import Op
-from hls_export.qonnx.reader import Reader, made_of, reads
+from hls_export.qonnx.reader import Reader, check_size, made_of, reads
 from hls_export.qonnx.shapes import against, formats_like
 from torchq.errors import ExportError
 from torchq.formats import FixedPoint
@@ -144,6 +144,7 @@ def _conv_transpose(reader: Reader, op: Op) -> None:
     more = tuple(int(n) for n in op.attributes.get("output_padding", (0,) * axes))
     reach = [(k - 1) * d for k, d in zip(kernel, dilations, strict=True)]
     pads = [(r - a, r - b + m) for r, (a, b), m in zip(reach, cuts, more, strict=True)]
+    check_size(str(op), tuple(n * s for n, s in zip(source.shape[1:], strides, strict=True)))
     spread = _spread(source.shape, strides, pads)
     between = made_of(Select, op, source, shape=spread.shape, indices=spread)
     between = reader.add(replace(between, name=f"{op.name}.spread"), f"{op.outputs[0]}.spread")

@@ -91,14 +91,7 @@ def _without_batch(op: Op, scale: npt.NDArray[Any], shape: tuple[int, ...]) -> n
     return against(op, "scales", scale, shape)
 
 
-_FIXED = [
-    own.fixed_name(FixedPoint(4, 2, rounding=rounding, overflow=overflow))
-    for rounding in Rounding
-    for overflow in Overflow
-]
-
-
-@reads(*_FIXED, domains=(own.DOMAIN,))
+@reads(*own.NAMES, domains=(own.DOMAIN,))
 def _fixed(reader: Reader, op: Op) -> None:
     source = reader.source(op)
     names = ("step", "span", "low")

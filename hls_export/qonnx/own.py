@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from torchq.errors import ExportError
 from torchq.formats import FixedPoint, Overflow, Rounding
 
 if TYPE_CHECKING:
@@ -80,6 +81,29 @@ def read_fixed(kind: str, step: Any, span: Any, low: Any) -> FixedPoint | None:
 def functions(names: Iterable[str], opset: int) -> list[onnx.FunctionProto]:
     """The definitions of our operators, by name."""
     return [_table(opset) if name == TABLE else _fixed(name, opset) for name in sorted(set(names))]
+
+
+def check_functions(model: onnx.ModelProto) -> None:
+    """Refuse a file whose functions have our names and do something else.
+
+    Raises:
+        ExportError: with the function's name.
+    """
+    for function in model.functions:
+        if function.domain != DOMAIN:
+            continue
+        opset = next((entry.version for entry in function.opset_import if entry.domain == ""), 0)
+        known = function.name == TABLE or function.name in NAMES
+        expected = functions([function.name], opset)[0] if known else None
+        if expected is None or expected.SerializeToString() != function.SerializeToString():
+            raise ExportError(
+                f"the file's function {DOMAIN}.{function.name} is not the one that torchq writes",
+                hint="export the model again with this version",
+            )
+
+
+NAMES = tuple(f"{PREFIX}{rounding}_{overflow}" for rounding in Rounding for overflow in Overflow)
+"""The operators that round."""
 
 
 def _function(name: str, inputs: list[str], nodes: list[Any], opset: int, *attributes: str) -> Any:

@@ -36,7 +36,7 @@ from hls_export.qonnx import (  # noqa: F401 - the first ones register what they
 )
 from hls_export.qonnx.arity import check_arity
 from hls_export.qonnx.constants import fold
-from hls_export.qonnx.load import OnnxFile, Op, load
+from hls_export.qonnx.load import OnnxFile, Op, load, load_proto
 from hls_export.qonnx.qcdq import merge_qcdq
 from hls_export.qonnx.reader import HANDLERS, Reader
 from torchq.errors import ExportError
@@ -59,6 +59,7 @@ def read(path: str | Path) -> HardwareGraph:
             missing, an edge that no quantizer made, a scale that is no power of two, ...
     """
     file = load(path)
+    own.check_functions(load_proto(path))
     try:
         check_arity(file)
         constants, ops = fold(file)
@@ -72,6 +73,8 @@ def read(path: str | Path) -> HardwareGraph:
         raise ExportError(
             f"{path} is damaged: it says what no ONNX file can ({type(fault).__name__}: {fault})"
         ) from fault
+    except MemoryError as fault:
+        raise ExportError(f"{path} needs more memory than there is") from fault
 
 
 def _finished(graph: HardwareGraph) -> HardwareGraph:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from hls_export.hardware import HardwareGraph, Input, Node
 from hls_export.qonnx.constants import Constant
-from hls_export.qonnx.load import OnnxFile, Op
+from hls_export.qonnx.load import MOST_VALUES, OnnxFile, Op
 from torchq.errors import ExportError
 
 
@@ -31,6 +32,7 @@ class Reader:
 
     def add(self, node: Node, tensor: str) -> Node:
         """One more node, by its own name; a number is added to a name that is taken."""
+        check_size(node.name, node.shape)
         name, count = node.name, 1
         while name in self.nodes:
             count += 1
@@ -118,6 +120,17 @@ def made_of(cls: type[Node], op: Op, *sources: Node, **fields: Any) -> Any:
     """A node named after its operator; it has the shape of the first source unless told otherwise."""
     names = tuple(source.name for source in sources)
     return cls(name=op.name, inputs=names, **{"shape": sources[0].shape, **fields})
+
+
+def check_size(where: str, shape: tuple[int, ...]) -> None:
+    """Refuse tensors that no network for an FPGA has, before they are made.
+
+    Raises:
+        ExportError: more than 2**24 values a sample, or none.
+    """
+    size = math.prod(shape)
+    if not 0 < size <= MOST_VALUES:
+        raise ExportError(f"{where} makes samples of shape {shape}, which have {size:,} values")
 
 
 def sample_axis(op: Op, axis: int, shape: tuple[int, ...]) -> int:

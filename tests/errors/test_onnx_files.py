@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
-from hls_export.qonnx import execute, read
+from hls_export.qonnx import execute, export, read
 from torchq.errors import ExportError
+from torchq.formats import FixedPoint
+from torchq.nn import QInput
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "hls_export"))
 from hls_onnx import DOMAIN, Foreign, weights
@@ -78,6 +81,56 @@ def test_weights_in_other_files(path):
     model.graph.initializer[0].name = "../../secret"
     path.write_bytes(model.SerializeToString())
     assert _refused(path) == "m.onnx keeps ../../secret in other files; save it with all weights inside"
+
+
+def test_a_constant_node_that_points_outside(path):
+    file = Foreign(constant_nodes=True)
+    file.save(path, _perceptron(file))
+    model = onnx.load(path)
+    tensor = next(a.t for node in model.graph.node for a in node.attribute if node.op_type == "Constant")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "/etc/passwd"
+    path.write_bytes(model.SerializeToString())
+    for reader in (read, lambda p: execute(p, np.zeros((1, 4)))):
+        assert "in other files; save it with all weights inside" in _refused(path, reader=reader)
+
+
+def test_an_opset_of_the_future(path):
+    file = Foreign()
+    file.save(path, _perceptron(file))
+    model = onnx.load(path)
+    model.opset_import[0].version = 999
+    path.write_bytes(model.SerializeToString())
+    assert _refused(path).startswith("m.onnx has opset 999, and the installed onnx knows up to ")
+
+
+def test_a_function_with_our_name_that_does_something_else(path):
+    grid = FixedPoint(4, 2, overflow="WRAP")
+    export(torch.nn.Sequential(QInput(grid)), path, (4,))
+    model = onnx.load(path)
+    model.functions[0].node[1].op_type = "Floor"
+    path.write_bytes(model.SerializeToString())
+    assert _refused(path) == (
+        "the file's function torchq.Fixed_RND_CONV_WRAP is not the one that torchq writes; "
+        "export the model again with this version"
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda f, x: f.op("Resize", x, f.constant([]), f.constant([1.0, 1e6, 1e6]), name="big"),
+        lambda f, x: f.op("Pad", x, f.constant([0, 0, 0, 0, 2**40, 0], np.int64), name="big"),
+        lambda f, x: f.op("ConvTranspose", x, f.constant(np.ones((4, 2, 2))), strides=[2**40], name="big"),
+        lambda f, x: f.op("Slice", x, *[f.constant([n], np.int64) for n in (2, 1, 1)], name="big"),
+    ],
+)
+def test_absurd_shapes(path, body):
+    file = Foreign(("n", 4, 4))
+    file.save(path, body(file, file.quant("x")))
+    assert _refused(path).startswith("big")
+    assert " values" in _refused(path)
 
 
 def test_two_outputs(path):
