@@ -101,3 +101,26 @@ def test_batch_norm_of_inference_in_an_old_opset(tmp_path):
     norm = [file.constant(v) for v in ([2.0] * 4, [1.0] * 4, [3.0] * 4, [4.0 - 1e-5] * 4)]
     path = file.save(tmp_path / "m.onnx", file.op("BatchNormalization", "x", *norm), out_shape=("n", 4))
     assert execute(path, [[5.0, 3.0, 3.0, 3.0]]) == pytest.approx(np.array([[3.0, 1.0, 1.0, 1.0]]), abs=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_file_of_fixed_batch_size_computes_any_number_of_samples(tmp_path, batch):
+    """Its reshape knows of that many samples alone."""
+
+    def saved(first, rows):
+        file = Foreign((first, 4))
+        y = file.quant("x", name="in")
+        y = file.op("Reshape", y, file.constant([rows, 2, 2], np.int64))
+        y = file.op("Reshape", y, file.constant([rows, 4], np.int64))
+        w = file.quant(file.constant(weights()))
+        output = file.op("MatMul", y, w, name="fc1")
+        return file.save(tmp_path / f"{first}.onnx", output, out_shape=(first, 3)), output
+
+    x = np.random.default_rng(batch).normal(size=(10, 4)) * 3
+    fixed, output = saved(batch, batch)
+    free, _ = saved("n", -1)
+    for n in (0, 1, 3, 10):
+        found = execute(fixed, x[:n])
+        assert found.tolist() == execute(free, x[:n]).tolist()
+        assert found.shape == (n, 3)
+    assert execute(fixed, x, trace=True)[output].tolist() == execute(free, x).tolist()
