@@ -1,13 +1,18 @@
 """How wrong the FPGA estimates are: ``python -m benchmarks.fpga_error``.
 
-First the designs that the fit did not see, then results of others that nothing was fitted to.
+First the designs that the fit did not see, then results of others that nothing was fitted to. With ``--write
+docs/fpga-estimates.md`` the page gets the tables of today.
 """
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
+
 from benchmarks.fpga.checks import checks
 from benchmarks.fpga.compare import KNOWLEDGE, RELATIVE, all_errors, measured
 from torchq.cost.fpga.coefficients import coefficients
+from torchq.files import atomic_write_text
 
 _KNOWN = {"values": "weights", "formats": "formats"}
 
@@ -58,10 +63,25 @@ def _tools() -> str:
     return ", ".join(f"{name} {version}" for name, version in coefficients().tools.items())
 
 
+def all_lines() -> list[str]:
+    """Both tables."""
+    return [*held_out_lines(), "", *check_lines()]
+
+
+def with_tables(page: str) -> str:
+    """A page with the tables of today in its first block of code."""
+    before, _, rest = page.partition("```text\n")
+    _, _, after = rest.partition("```\n")
+    return "\n".join([f"{before}```text", *all_lines(), f"```\n{after}"])
+
+
 def main() -> None:
-    print("\n".join(held_out_lines()))
-    print()
-    print("\n".join(check_lines()))
+    parser = argparse.ArgumentParser(description="How wrong the FPGA estimates are.")
+    parser.add_argument("--write", type=Path, help="put the tables into this page")
+    page = parser.parse_args().write
+    print("\n".join(all_lines()))
+    if page is not None:
+        atomic_write_text(page, with_tables(page.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +70,11 @@ def test_the_table_of_errors_names_every_strategy_and_says_what_was_not_fitted()
     lines = fpga_error.check_lines()
     assert lines[0].startswith("external checks, not fitted")
     assert all(any(line.startswith(check.name) for line in lines) for check in checks())
+
+
+def test_the_page_shows_the_tables_of_today():
+    page = Path(__file__).parents[3] / "docs" / "fpga-estimates.md"
+    text = page.read_text(encoding="utf-8")
+    assert fpga_error.with_tables(text) == text, (
+        "python -m benchmarks.fpga_error --write docs/fpga-estimates.md"
+    )
