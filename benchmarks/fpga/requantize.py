@@ -37,9 +37,12 @@ def emit(design: Design) -> Module:
             rounded = f"a{i}"
         lines.append(f"  wire signed [{kept}:0] b{i} = {rounded};")
         lines.append(f"  reg [{out - 1}:0] c{i};")
+        bits = f"b{i}[{min(out - 1, kept)}:0]"
+        if design.input_signed and out > kept + 1:
+            bits = f"{{{{{out - kept - 1}{{b{i}[{kept}]}}}}, {bits}}}"
         lines.append(
             f"  always @* c{i} = b{i} > {high} ? {out}'d{high} : "
-            f"b{i} < {_signed(low)} ? {out}'d{low % 2**out} : b{i}[{min(out - 1, kept)}:0];"
+            f"b{i} < {_signed(low)} ? {out}'d{low % 2**out} : {bits};"
         )
     total = design.n_in * out
     names = ", ".join(f"c{i}" for i in reversed(range(design.n_in)))

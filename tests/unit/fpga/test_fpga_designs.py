@@ -87,6 +87,25 @@ def test_activations_round_half_to_even_and_saturate(drop, signed, tmp_path):
 
 
 @needs_icarus
+def test_an_activation_that_is_wider_than_what_comes_keeps_the_sign(tmp_path):
+    design = Design("requantize", 7100, 4, 4, 9, 9, True, drop=5)
+    module = requantize.emit(design)
+    (tmp_path / "design.v").write_text(module.text)
+    samples = np.arange(-256, 256).reshape(-1, 4)
+    outputs = [(s, width, 0) for s, width in module.outputs]
+    found = simulate(
+        [tmp_path / "design.v"],
+        module.name,
+        samples,
+        expected(design, samples),
+        [(True, 9, 0)] * 4,
+        outputs,
+        tmp_path,
+    )
+    assert found.mismatches == 0
+
+
+@needs_icarus
 def test_a_wrong_design_is_seen(tmp_path):
     module = latency.emit(SMALL)
     (tmp_path / "design.v").write_text(module.text)
