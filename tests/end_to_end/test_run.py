@@ -72,6 +72,7 @@ def test_jets_to_verified_firmware(tmp_path: Path) -> None:
     assert figures["energy_pj_picked"] < figures["energy_pj_bf"] / 4
     page = (run / "report.html").read_text()
     assert "bit-exact: 1,000 vectors, 0 mismatches" in page
+    assert "source=estimate" in page  # what no tool has synthesised says so
     assert (run / "report.md").is_file()
     assert (run / "hls" / "firmware" / "myproject.cpp").is_file()
     interface = json.loads((run / "hls" / "interface.json").read_text())

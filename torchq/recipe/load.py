@@ -251,6 +251,7 @@ def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
     from torchq.cost import figure_of, make_targets
     from torchq.data import DATASETS
     from torchq.models import MODELS
+    from torchq.recipe.stages.workbench import FPGA_FIGURES
     from torchq.search import SEARCHERS
 
     named: list[tuple[yaml.Path, Any, str]] = [
@@ -271,7 +272,7 @@ def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
         except TorchqError as fault:
             broken |= path[0] == "model"
             yield path, str(fault)
-    figures = ["bits", "energy_pj"]
+    figures = ["bits", "energy_pj", *FPGA_FIGURES]
     for path, name in priced:
         try:
             figures.append(figure_of(name))

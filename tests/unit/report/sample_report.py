@@ -11,6 +11,7 @@ from torchq.recipe.report import (
     CostReference,
     DataSummary,
     FirmwareFacts,
+    FpgaEstimate,
     LayerRow,
     ModelResult,
     ReportData,
@@ -135,6 +136,15 @@ def make_report(trials: int = 60) -> ReportData:
         reference=CostReference("BF (16 bits)", 3439.0, 65835),
         search=make_search(trials),
         layers=make_layers(),
+        estimates=(
+            FpgaEstimate("BF", {"lut": 119855.0, "latency_ns": 65.0}),
+            FpgaEstimate(
+                "picked",
+                {"lut": 8892.0, "latency_ns": 50.0},
+                notes={"lut": "source=estimate: median error 5 %"},
+                settings="strategy=latency",
+            ),
+        ),
         verification=make_verification(),
         firmware=FirmwareFacts(
             backend="vitis",

@@ -40,6 +40,14 @@ def test_examples_in_the_documentation(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
+def test_estimates_say_that_they_are(report: ReportData) -> None:
+    page = render_markdown(report)
+    assert "8,892" in page
+    assert "Estimated, not synthesised (strategy=latency)" in page.replace("\\", "")
+    assert "source=estimate: median error 5 %" in page.replace("\\", "")
+    assert "FPGA estimates: not run yet" in render_markdown(ReportData(title="nothing"))
+
+
 def test_figures_have_their_fixed_names(report: ReportData) -> None:
     assert figures(report) == {
         "accuracy_float": 0.7135,

@@ -22,6 +22,7 @@ from torchq.recipe.report.summary import summary_table as summary_table
 from torchq.recipe.report.values import Check as Check
 from torchq.recipe.report.values import CostReference as CostReference
 from torchq.recipe.report.values import DataSummary as DataSummary
+from torchq.recipe.report.values import FpgaEstimate as FpgaEstimate
 from torchq.recipe.report.values import LayerRow as LayerRow
 from torchq.recipe.report.values import Limits as Limits
 from torchq.recipe.report.values import ModelResult as ModelResult

@@ -16,6 +16,7 @@ from torchq.recipe.report.document import (
     Row,
     Section,
 )
+from torchq.recipe.report.estimates import estimates_table, notes_table
 from torchq.recipe.report.plots import losses_svg, pareto_svg, roc_svg
 from torchq.recipe.report.text import MISSING, duration, energy, number, one_line, percent, points, times
 from torchq.recipe.report.values import ReportData
@@ -35,6 +36,7 @@ def compose(data: ReportData, *, pictures: bool = True) -> Document:
             Section("models", "Models", _models(data, pictures)),
             Section("search", "Search", _search(data, pictures)),
             Section("layers", "Picked model", _layers(data)),
+            Section("estimates", "On an FPGA: estimates", _estimates(data)),
             Section("firmware", "Firmware and verification", _firmware(data)),
             Section("training", "Training", _training(data, pictures)),
             Section("data", "Data", _data(data)),
@@ -148,6 +150,14 @@ def _search(data: ReportData, pictures: bool) -> tuple[Block, ...]:
 def _layers(data: ReportData) -> tuple[Block, ...]:
     table = tables.layers_table(data.layers)
     return (_missing("picked model"),) if table is None else (table,)
+
+
+def _estimates(data: ReportData) -> tuple[Block, ...]:
+    table = estimates_table(data.estimates)
+    if table is None:
+        return (_missing("FPGA estimates"),)
+    notes = notes_table(data.estimates)
+    return (table,) if notes is None else (table, Details("How wrong these estimates are", (notes,)))
 
 
 def _firmware(data: ReportData) -> tuple[Block, ...]:

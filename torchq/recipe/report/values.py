@@ -52,6 +52,24 @@ class CostReference:
 
 
 @dataclass(frozen=True)
+class FpgaEstimate:
+    """What one model would take of an FPGA, as far as it was estimated.
+
+    Attributes:
+        figures: by name, such as ``"lut"``.
+        units: unit by figure.
+        notes: by figure, where it comes from and how wrong it is.
+        settings: what was asked with, in words.
+    """
+
+    name: str
+    figures: Mapping[str, float]
+    units: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    settings: str = ""
+
+
+@dataclass(frozen=True)
 class TrialPoint:
     """One trial of the search; the accuracy is that of the split the search looks at, not of the test.
 
@@ -207,6 +225,7 @@ class ReportData:
     reference: CostReference | None = None
     search: SearchResult | None = None
     layers: tuple[LayerRow, ...] = ()
+    estimates: tuple[FpgaEstimate, ...] = ()
     verification: Verification | None = None
     firmware: FirmwareFacts | None = None
     histories: tuple[TrainingHistory, ...] = ()

@@ -37,7 +37,8 @@ def train_float(recipe: Recipe, run: RunDir, show: Show) -> None:
 def train_references(recipe: Recipe, run: RunDir, show: Show) -> None:
     """Price the 16-bit reference BF, and train and price the uniform 6-bit network Q6."""
     show.stage("references", "BF (priced) and Q6 (trained)")
-    bf = bench.price(recipe, bench.quantized(recipe, run, bench.uniform_scheme(recipe.references.bf)))
+    reference = bench.quantized(recipe, run, bench.uniform_scheme(recipe.references.bf))
+    bf = bench.price(recipe, reference)
     show.fact(f"BF: {bf.total['bits']:,.0f} bits, {bf.total['energy_pj']:,.0f} pJ")
 
     scheme = bench.uniform_scheme(recipe.references.q6)
@@ -56,11 +57,12 @@ def train_references(recipe: Recipe, run: RunDir, show: Show) -> None:
     run.finish(
         "references",
         {
-            "bf": {"cost": bf.to_dict()},
+            "bf": {"cost": bf.to_dict(), "fpga": bench.price_on_fpga(recipe, reference).to_dict()},
             "q6": {
                 **facts,
                 "valid_accuracy": history.best.valid_accuracy,
                 "cost": q6.to_dict(),
+                "fpga": bench.price_on_fpga(recipe, model).to_dict(),
                 "scheme": scheme.to_dict(),
                 "history": history.to_dict(),
             },

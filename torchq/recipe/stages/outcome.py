@@ -14,6 +14,7 @@ from torchq.recipe.report import (
     CostReference,
     DataSummary,
     FirmwareFacts,
+    FpgaEstimate,
     LayerRow,
     Limits,
     ModelResult,
@@ -93,6 +94,7 @@ def gather(recipe: Recipe, run: RunDir) -> ReportData:
         reference=None if bf is None else _reference(bf),
         search=_search(run, found),
         layers=tuple(_layers(train, found.get("lower"))),
+        estimates=tuple(_estimates(found)),
         verification=_verification(found.get("verify")),
         firmware=_firmware(recipe, found.get("lower")),
         histories=tuple(_histories(found)),
@@ -173,6 +175,21 @@ def _models(found: Mapping[str, Any]) -> list[ModelResult]:
             )
         )
     return models
+
+
+def _estimates(found: Mapping[str, Any]) -> Iterator[FpgaEstimate]:
+    references = found.get("references", {})
+    rows = (
+        ("BF (16-bit reference)", references.get("bf")),
+        ("uniform 6-bit (Q6)", references.get("q6")),
+        ("picked", found.get("train")),
+    )
+    for name, facts in rows:
+        report = (facts or {}).get("fpga")
+        if report is not None:
+            used = (f"{key}={value}" for one in report["settings"].values() for key, value in one.items())
+            units, notes = report["units"], report["notes"]
+            yield FpgaEstimate(name, report["total"], units, notes, ", ".join(used))
 
 
 def _reference(total: Mapping[str, Any]) -> CostReference:

@@ -181,6 +181,7 @@ def train_picked(recipe: Recipe, run: RunDir, show: Show) -> None:
             **facts,
             **best,
             "cost": cost.to_dict(),
+            "fpga": bench.price_on_fpga(recipe, model).to_dict(),
             "shapes": bench.shapes(recipe, model),
             "unmet": list(picked.unmet),
             "candidates": outcomes,

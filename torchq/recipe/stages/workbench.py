@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
 
-from torchq.cost import CostReport, estimate
+from torchq.cost import TARGETS, CostReport, estimate
+from torchq.cost.figures import target_of
 from torchq.data import Dataset
 from torchq.data import load as load_data
 from torchq.graph import trace, workloads
@@ -72,6 +75,10 @@ def uniform_scheme(uniform: Uniform) -> Scheme:
     )
 
 
+FPGA_FIGURES = ("ebops", "lut", "ff", "dsp", "bram", "latency_cycles", "latency_ns", "initiation_interval")
+"""What the report shows of the hardware beside the figures that a recipe names."""
+
+
 def figures(recipe: Recipe) -> tuple[str, ...]:
     """Every cost figure that the recipe and the report name."""
     limited = (*recipe.pick.times_lower, *recipe.pick.at_most)
@@ -79,9 +86,21 @@ def figures(recipe: Recipe) -> tuple[str, ...]:
 
 
 def price(recipe: Recipe, model: nn.Module) -> CostReport:
-    """What a quantized network costs, layer by layer."""
-    settings: dict[str, Any] = dict(recipe.cost)
-    return estimate(model, example(recipe), targets=figures(recipe), **settings)
+    """What a quantized network costs, layer by layer, in the figures that the recipe names."""
+    named = figures(recipe)
+    return estimate(model, example(recipe), targets=named, **_settings(recipe, named))
+
+
+def price_on_fpga(recipe: Recipe, model: nn.Module) -> CostReport:
+    """What a quantized network would take of an FPGA: bit operations, and estimates with their errors."""
+    settings = {"clock_ns": recipe.lower.clock_ns, **_settings(recipe, FPGA_FIGURES)}
+    return estimate(model, example(recipe), targets=FPGA_FIGURES, **settings)
+
+
+def _settings(recipe: Recipe, named: Sequence[str]) -> dict[str, Any]:
+    """Those settings of the recipe that the targets of these figures have."""
+    known = {"softmax", *(field.name for name in named for field in fields(TARGETS.get(target_of(name))))}
+    return {key: value for key, value in recipe.cost.items() if key in known}
 
 
 def costs(recipe: Recipe, report: CostReport) -> dict[str, float]:
