@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hls_export.hardware import HardwareGraph, Identity, Node, Reshape
+import numpy as np
+
+from hls_export.hardware import HardwareGraph, Identity, Node, Reshape, Select, Transpose
 
 
 def drop_identities(graph: HardwareGraph) -> HardwareGraph:
-    """Remove identities, and reshapes to the shape that is there already.
+    """Remove identities, and moves that leave every value where it is.
 
     Example:
         >>> from hls_export.hardware import Input
@@ -21,10 +23,23 @@ def drop_identities(graph: HardwareGraph) -> HardwareGraph:
     kept: list[Node] = []
     for node in graph.nodes:
         inputs = tuple(instead.get(name, name) for name in node.inputs)
-        same = isinstance(node, Reshape) and shapes[inputs[0]] == node.shape
-        if isinstance(node, Identity) or same:
+        if isinstance(node, Identity) or (inputs and _stays(node, shapes[inputs[0]])):
             instead[node.name] = inputs[0]
             continue
         shapes[node.name] = node.shape
         kept.append(replace(node, inputs=inputs))
     return graph.with_nodes(kept, instead.get(graph.output, graph.output))
+
+
+def _stays(node: Node, shape: tuple[int, ...]) -> bool:
+    """Whether a node moves nothing."""
+    if node.shape != shape:
+        return False
+    match node:
+        case Reshape():
+            return True
+        case Transpose():
+            return node.axes == tuple(range(len(shape)))
+        case Select():
+            return np.array_equal(node.indices.reshape(-1), np.arange(node.indices.size))
+    return False

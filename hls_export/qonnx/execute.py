@@ -7,6 +7,7 @@ being exact at sums of 24 bits.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hls_export.qonnx.evaluator import evaluator_operators
-from hls_export.qonnx.load import load, load_proto
+from hls_export.qonnx.load import MOST_VALUES, load, load_proto
 from hls_export.samples import checked
 from torchq.errors import ExportError
 
@@ -71,7 +72,13 @@ def execute(path: str | Path, x: npt.ArrayLike, trace: bool = False) -> Array | 
 def _fixed_batch(model: onnx.ModelProto, source: str) -> int:
     """How many samples the file takes at a time; 0 for any number."""
     dims = next(value for value in model.graph.input if value.name == source).type.tensor_type.shape.dim
-    return max(int(dims[0].dim_value), 0)
+    sizes = [int(dim.dim_value) for dim in dims]
+    if math.prod(sizes) > MOST_VALUES:
+        raise ExportError(
+            f"the input {source!r} has batches of {sizes[0]:,} samples",
+            hint="export it with a free batch size",
+        )
+    return max(sizes[0], 0)
 
 
 def _run(session: Any, names: list[str], source: str, samples: Array, batch: int) -> list[Any]:

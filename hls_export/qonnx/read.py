@@ -23,6 +23,8 @@ from hls_export.hardware import (
 )
 from hls_export.passes.bounds import annotate
 from hls_export.passes.drop_identities import drop_identities
+from hls_export.passes.fold_shifts import fold_shifts
+from hls_export.passes.merge_moves import merge_moves
 from hls_export.passes.quantize_first import quantize_first
 from hls_export.qonnx import (  # noqa: F401 - the first ones register what they read
     ops_channels_last,
@@ -85,7 +87,8 @@ def _finished(graph: HardwareGraph) -> HardwareGraph:
             f"{', '.join(waiting)}: no Quant is behind, and a function becomes a table of rounded values",
             hint="put a Quant behind it",
         )
-    graph = quantize_first(drop_identities(graph))
+    graph = drop_identities(merge_moves(quantize_first(drop_identities(graph))))
+    graph = fold_shifts(graph)
     _refuse_unquantized(graph)
     return annotate(graph)
 
