@@ -13,7 +13,7 @@ from torch import Tensor
 from torchq.errors import GraphError
 from torchq.formats import FixedPoint, Format
 from torchq.formats.arithmetic import widest
-from torchq.nn.merge import thin
+from torchq.nn.concat import thin
 
 Indices = npt.NDArray[np.int64]
 

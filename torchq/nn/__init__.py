@@ -10,6 +10,8 @@ from torchq.nn.base import Example as Example
 from torchq.nn.base import QLayer as QLayer
 from torchq.nn.batch_norm import QBatchNorm1d as QBatchNorm1d
 from torchq.nn.batch_norm import QBatchNorm2d as QBatchNorm2d
+from torchq.nn.concat import Concat as Concat
+from torchq.nn.concat import QConcat as QConcat
 from torchq.nn.conv import QConv1d as QConv1d
 from torchq.nn.conv import QConv2d as QConv2d
 from torchq.nn.conv_transpose import QConvTranspose1d as QConvTranspose1d
@@ -21,10 +23,8 @@ from torchq.nn.folded import QLinearBatchNorm1d as QLinearBatchNorm1d
 from torchq.nn.layer_norm import QLayerNorm as QLayerNorm
 from torchq.nn.linear import QLinear as QLinear
 from torchq.nn.merge import Add as Add
-from torchq.nn.merge import Concat as Concat
 from torchq.nn.merge import Mul as Mul
 from torchq.nn.merge import QAdd as QAdd
-from torchq.nn.merge import QConcat as QConcat
 from torchq.nn.merge import QMul as QMul
 from torchq.nn.passive import without_sign as without_sign
 from torchq.nn.pool import QAvgPool1d as QAvgPool1d

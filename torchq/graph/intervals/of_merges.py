@@ -8,7 +8,8 @@ from torchq.graph.intervals.part import Found, Part
 from torchq.graph.intervals.quantizers import quantized
 from torchq.graph.intervals.rules import Site, rule
 from torchq.graph.intervals.types_of import product_type
-from torchq.nn.merge import Merge, QAdd, QConcat, QMul
+from torchq.nn.concat import QConcat
+from torchq.nn.merge import Merge, QAdd, QMul
 from torchq.workload import TensorSpec
 
 
