@@ -26,7 +26,7 @@ from torchq.formats import FixedPoint
 LATENCY_CUTOFF = 5.0
 """How much delay, in alkaid's units, a pipeline stage may have; about four adders in a row."""
 
-_HINT = "pip install alkaid (LGPL-3.0-or-later)"
+_HINT = "make rtl-tools, or pip install 'torchq[rtl]' (alkaid is under the LGPL-3.0-or-later)"
 _LARGEST_BIAS = 2**31 - 1
 _TOO_WIDE = "a constant that is added needs more bits than alkaid adds exactly (24)"
 

@@ -22,7 +22,7 @@ from torchq.errors import BackendError
 FAMILY = "xcup"
 """UltraScale+, as yosys calls it."""
 
-_HINT = "install yosys (Debian: apt install yosys)"
+_HINT = "make rtl-tools, or install yosys (Debian: apt install yosys)"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _FLIP_FLOPS = ("FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1", "FDCE_1", "FDPE_1")
 _LUT_MEMORIES = {

@@ -118,5 +118,5 @@ def test_synthesis_without_yosys_is_said_before_the_work(tmp_path, capsys, monke
     monkeypatch.setenv("PATH", os.fspath(tmp_path))
     command = [str(exported.path), "--backend", "rtl", "--synthesize", "--out", str(tmp_path / "p")]
     assert guarded(command) == 2
-    assert "error: yosys is not on the PATH; install yosys" in capsys.readouterr().err
+    assert "error: yosys is not on the PATH; make rtl-tools, or install yosys" in capsys.readouterr().err
     assert not (tmp_path / "p").exists()

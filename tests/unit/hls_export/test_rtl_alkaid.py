@@ -18,7 +18,7 @@ def test_a_missing_alkaid_says_what_to_install(monkeypatch, tmp_path):
 
     monkeypatch.setitem(sys.modules, "alkaid.trace", None)
     monkeypatch.setitem(sys.modules, "alkaid", None)
-    with pytest.raises(BackendError, match="alkaid is not installed; pip install alkaid"):
+    with pytest.raises(BackendError, match="alkaid is not installed; make rtl-tools, or pip install"):
         alkaid.write_dense(WEIGHTS, FixedPoint(4, 4), tmp_path)
 
 

@@ -76,7 +76,7 @@ def test_cells_before_mapping_are_refused():
 def test_a_missing_yosys_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "a.v").write_text(COUNTER)
-    with pytest.raises(BackendError, match="yosys is not on the PATH; install yosys"):
+    with pytest.raises(BackendError, match="yosys is not on the PATH; make rtl-tools, or install yosys"):
         yosys.synthesise([tmp_path / "a.v"], "counter")
 
 
