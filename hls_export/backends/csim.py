@@ -66,6 +66,11 @@ class CsimProject(Project):
 
     # ------------------------------------------------------------------ compile
 
+    @property
+    def runs_here(self) -> bool:
+        """Whether hls4ml has the headers of the tool."""
+        return self.facts["csim"]["include"] is not None
+
     def compile(self) -> CsimProject:
         """Compile the C++ as it stands in the folder; nothing is done if it has not changed since.
 
@@ -75,7 +80,7 @@ class CsimProject(Project):
         Raises:
             BackendError: g++ is missing or fails, or the two forms of a weight differ.
         """
-        if self.facts["csim"]["include"] is None:
+        if not self.runs_here:
             raise BackendError(
                 f"{self.path}: projects for {self.facts['backend']} are written and not compiled here",
                 hint=f"compiling needs {self.facts['csim']['missing']}",
@@ -290,9 +295,12 @@ class CsimProject(Project):
             INTERFACE,
             "build_prj.tcl",
         ]
-        built = (
-            "compiled and simulated with g++" if self._library_path().exists() else "written, not compiled"
-        )
+        if not self.runs_here:
+            built = f"written; compiling needs {self.facts['csim']['missing']}"
+        elif self._library_path().exists():
+            built = "compiled and simulated with g++"
+        else:
+            built = "written, not compiled"
         found = self.report()
         synthesised = "not synthesised" if found.source == "csim" else f"{found.source} by {found.tool}"
         return {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -46,6 +47,7 @@ from hls_export.passes.pairs import pairs
 from hls_export.passes.plain_formats import plain_formats
 from hls_export.passes.selects_as_products import selects_as_products
 from hls_export.passes.sums_as_products import sums_as_products
+from hls_export.passes.tall_kernels import tall_kernels
 from hls_export.passes.two_axes import two_axes
 from hls_export.passes.whole_kernels import whole_kernels
 from hls_export.passes.wide_enough import wide_enough
@@ -76,8 +78,8 @@ class Hls4mlBackend(Backend):
             settings = replace(settings, part=self.tool.part)
         digest = graph.digest()
         check_target(out, digest)
-        refuse(self.tool, graph, settings)
-        prepared = prepare(graph, settings.io_type)
+        refuse(self.tool, plain_formats(graph), settings)
+        prepared = prepare(graph, settings.io_type, depthwise=self.tool.depthwise)
         placed = channels_last(prepared)
         refuse_prepared(self.tool, graph, placed, settings)
         ends = readback.ends(graph, placed)
@@ -99,10 +101,13 @@ class Hls4mlBackend(Backend):
         return CsimProject(path)
 
 
-def prepare(graph: HardwareGraph, io_type: str) -> HardwareGraph:
+def prepare(graph: HardwareGraph, io_type: str, *, depthwise: bool = True) -> HardwareGraph:
     """The graph in the nodes that hls4ml has, with a type on every edge that is wide enough."""
     graph = merge_quantizers(flatten(quantize_first(drop_identities(drop_unread(plain_formats(graph))))))
-    graph = whole_kernels(maxima_as_pools(sums_as_products(equal_shapes(pairs(graph)))))
+    graph = maxima_as_pools(sums_as_products(equal_shapes(pairs(graph))))
+    graph = whole_kernels(graph, depthwise=depthwise)
+    if io_type == "io_stream":
+        graph = tall_kernels(graph)
     graph = padded_windows(annotate(graph), convolutions=io_type == "io_stream")
     graph = selects_as_products(graph, keep=lambda node: pads_alone(node, graph))
     graph = drop_identities(flat_last(two_axes(graph)))
@@ -125,7 +130,11 @@ def _write(
         try:
             model = _model(hls4ml, layers, graph, placed.graph.output, work, settings, tool)
             model.write()
+            _check_code(model, layers, work, settings, tool)
         except BackendError:
+            raise
+        except FileNotFoundError as fault:
+            _own_file(hls4ml, fault, tool)
             raise
         except OSError:
             raise
@@ -158,6 +167,16 @@ def _hls4ml() -> Any:
     except ImportError as fault:
         raise BackendError("hls4ml is not installed", hint="pip install 'torchq[hls]'") from fault
     return hls4ml
+
+
+def _own_file(hls4ml: Any, fault: FileNotFoundError, tool: Tool) -> None:
+    """Whether hls4ml looks for a file of its own that its package has not."""
+    own, missing = Path(hls4ml.__file__).parent.resolve(), Path(str(fault.filename)).resolve()
+    if missing.is_relative_to(own):
+        raise BackendError(
+            f"{tool.key}: hls4ml {hls4ml.__version__} came without its own file {missing.relative_to(own)}",
+            hint="take another backend, or install hls4ml from its sources",
+        ) from None
 
 
 @contextlib.contextmanager
@@ -199,7 +218,7 @@ def _model(
             "PipelineStyle": settings.pipeline,
             "BitExact": False,
         },
-        "LayerName": {layer.name: _layer_config(layer, graph, settings) for layer in layers},
+        "LayerName": {layer.name: _layer_config(layer, graph, settings, tool) for layer in layers},
         "Flows": ["convert"],
     }
     config["InputData"] = config["OutputPredictions"] = None
@@ -215,10 +234,10 @@ def _model(
     return model
 
 
-def _layer_config(layer: Layer, graph: HardwareGraph, settings: Settings) -> dict[str, Any]:
+def _layer_config(layer: Layer, graph: HardwareGraph, settings: Settings, tool: Tool) -> dict[str, Any]:
     mine = settings_of(layer.node.name, weighted(graph), settings)
     config: dict[str, Any] = {
-        "Trace": layer.carries in graph.names,
+        "Trace": layer.carries in graph.names and settings.io_type in tool.traces,
         "Precision": {word: str(grid) for word, grid in layer.types.items()},
         "ReuseFactor": mine.reuse_factor,
         "Strategy": mine.strategy,
@@ -264,6 +283,24 @@ def _check(model: Any, layers: list[Layer]) -> None:
         raise BackendError(
             f"hls4ml left out, put in or changed {text}", hint="this is a defect; please report it"
         )
+
+
+def _check_code(model: Any, layers: list[Layer], work: Path, settings: Settings, tool: Tool) -> None:
+    """Whether every layer is a call of a function that there is: hls4ml leaves out what a tool lacks."""
+    headers = "\n".join(file.read_text(encoding="utf-8") for file in sorted(work.rglob("nnet_utils/*.h")))
+    known = set(re.findall(r"\b(\w+)\s*\(", headers))
+    reasons = []
+    for layer in layers:
+        made = model.graph[layer.name]
+        if layer.spec["class_name"] in ("InputLayer", "Reshape"):
+            continue
+        code = made.get_attr("function_cpp", None)
+        called = re.findall(r"nnet::(\w+)\s*<", str(code)) if code else []
+        if not code or not set(called) <= known:
+            node = layer.node
+            reasons.append(f"{node.name} ({node.kind}) is not supported in {settings.io_type}")
+    if reasons:
+        raise BackendError("\n".join(f"{tool.key}: {reason}" for reason in dict.fromkeys(reasons)))
 
 
 _PUT_IN = {"Clone"}

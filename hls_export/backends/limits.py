@@ -16,6 +16,7 @@ from hls_export.hardware import (
     Dense,
     Embedding,
     HardwareGraph,
+    Identity,
     Matmul,
     MaxPool,
     Node,
@@ -45,11 +46,11 @@ def capabilities(tool: Tool) -> Capabilities:
     """What hls4ml can write for a tool."""
     return Capabilities(
         kinds=KINDS,
-        io_types=frozenset({"io_parallel", "io_stream"}),
+        io_types=frozenset(tool.io_types),
         strategies=tool.strategies,
         roundings=frozenset(Rounding),
         overflows=frozenset(Overflow),
-        formats_per_element=True,
+        formats_per_element=tool.by_element,
     )
 
 
@@ -74,7 +75,7 @@ def refuse(tool: Tool, graph: HardwareGraph, settings: Settings) -> None:
     for node in graph.nodes:
         if isinstance(node, Quantize) and node.format is not None and node.format.is_scalar:
             reasons += _quantizer_reasons(node, node.format)
-        if isinstance(node, Quantize) and node.format is not None and not _uniform(node.format):
+        if tool.by_element and isinstance(node, Quantize) and node.format and not _uniform(node.format):
             reasons += _element_reasons(node, node.format, graph, settings)
         if isinstance(node, Matmul) and settings.io_type == "io_stream":
             reasons.append(f"{node.name} multiplies two tensors, which hls4ml cannot do in io_stream")
@@ -98,6 +99,10 @@ def refuse_prepared(tool: Tool, graph: HardwareGraph, placed: Placed, settings: 
         reasons.append("the model has no layer behind its input quantizer")
     layers = weighted(graph)
     for node in placed.graph.nodes:
+        if settings.io_type == "io_stream" and not tool.stream_moves and moved(node, placed):
+            reasons.append(
+                f"{node.inputs[0]} is needed with its axes in another order, which io_stream has not"
+            )
         reasons += _reasons(node, placed, settings_of(node.name, layers, settings))
     _raise(tool.key, reasons)
 
@@ -149,6 +154,17 @@ def _da_reasons(known: Collection[str], settings: Settings) -> Iterator[str]:
         mine = settings.of(name)
         if mine.strategy == _DA and mine.reuse_factor != 1:
             yield f"{name} has strategy {_DA}, which has reuse factor 1 only; got {mine.reuse_factor}"
+
+
+def moved(node: Node, placed: Placed) -> bool:
+    """Whether memory is moved for a node: axes change their order, and not only those of length one."""
+    if not isinstance(node, Identity):
+        return False
+    source = node.inputs[0]
+    shape = placed.shape(source)
+    axes = [placed.axes[source].index(axis) for axis in placed.axes[node.name]]
+    long = [axis for axis in axes if shape[axis] > 1]
+    return long != sorted(long)
 
 
 def _raise(key: str, reasons: list[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hls_export.backends.base import DEFAULT_PART
+from hls_export.backends.base import DEFAULT_PART, IO_TYPES
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,11 @@ class Tool:
         missing: what would be needed to compile, where hls4ml ships no headers.
         arguments: how many arguments the top function of the simulation has.
         config: what hls4ml's settings need beside the usual.
+        traces: the io types in which the simulation can show what each layer makes.
+        depthwise: whether it builds depthwise convolutions; else they are written out with zeros.
+        io_types: of :data:`hls_export.backends.base.IO_TYPES`.
+        stream_moves: whether axes can change their order in io_stream.
+        by_element: whether an activation may have a format that differs by element.
     """
 
     key: str
@@ -32,6 +37,11 @@ class Tool:
     missing: str = ""
     arguments: int = 2
     config: Mapping[str, Any] = field(default_factory=dict)
+    traces: tuple[str, ...] = IO_TYPES
+    depthwise: bool = True
+    io_types: tuple[str, ...] = IO_TYPES
+    stream_moves: bool = False
+    by_element: bool = False
 
     def csim(self) -> dict[str, Any]:
         """What the simulation of a project must know; JSON-able."""
@@ -43,10 +53,26 @@ _XILINX = ("latency", "resource", "resource_unrolled", "distributed_arithmetic")
 _AC = tuple(f"firmware/{folder}/include" for folder in ("ac_types", "ac_math", "ac_simutils"))
 
 TOOLS = (
-    Tool("vitis", "Vitis", _XILINX, include=("firmware/ap_types",)),
-    Tool("vivado", "Vivado", _XILINX, include=("firmware/ap_types",)),
-    Tool("quartus", "Quartus", ("resource",), part="Arria10", include=("firmware/ac_types",), arguments=4),
-    Tool("oneapi", "oneAPI", ("resource",), part="Agilex7", missing="icpx of Intel's oneAPI"),
+    Tool("vitis", "Vitis", _XILINX, include=("firmware/ap_types",), stream_moves=True, by_element=True),
+    Tool("vivado", "Vivado", _XILINX, include=("firmware/ap_types",), stream_moves=True, by_element=True),
+    Tool(
+        "quartus",
+        "Quartus",
+        ("resource",),
+        part="Arria10",
+        include=("firmware/ac_types",),
+        arguments=4,
+        traces=("io_parallel",),
+        depthwise=False,
+    ),
+    Tool(
+        "oneapi",
+        "oneAPI",
+        ("resource",),
+        part="Agilex7",
+        missing="icpx of Intel's oneAPI",
+        depthwise=False,
+    ),
     Tool(
         "catapult",
         "Catapult",
@@ -61,6 +87,7 @@ TOOLS = (
         part="MPF300",
         missing="the headers of Microchip's SmartHLS",
         config={"smarthls_path": "SmartHLS"},
+        io_types=("io_parallel",),
     ),
 )
 """In the order of the registry."""

@@ -10,10 +10,14 @@ from hls_export.hardware import Conv, HardwareGraph, Node
 from hls_export.passes.rewrite import rewritten, tight
 
 
-def whole_kernels(graph: HardwareGraph) -> HardwareGraph:
-    """Write out groups and dilations as zeros; a depthwise kernel stays one.
+def whole_kernels(graph: HardwareGraph, *, depthwise: bool = True) -> HardwareGraph:
+    """Write out groups and dilations as zeros.
 
     The sums are the same: each zero adds nothing.
+
+    Args:
+        graph: what to rewrite.
+        depthwise: whether a depthwise kernel stays one.
 
     Example:
         >>> from hls_export.hardware import Input
@@ -25,7 +29,7 @@ def whole_kernels(graph: HardwareGraph) -> HardwareGraph:
         >>> whole_kernels(HardwareGraph((x, conv), "x", "c")).node("c").weight.tolist()
         [[[1.0, 0.0, 1.0]]]
     """
-    return rewritten(graph, _whole)
+    return rewritten(graph, lambda _, node: _whole(node, depthwise))
 
 
 def is_depthwise(node: Conv) -> bool:
@@ -33,7 +37,7 @@ def is_depthwise(node: Conv) -> bool:
     return bool(node.weight.shape[1] == 1 and node.groups == node.n_out == node.n_in and node.groups > 1)
 
 
-def _whole(graph: HardwareGraph, node: Node) -> list[Node] | None:  # noqa: ARG001
+def _whole(node: Node, depthwise: bool) -> list[Node] | None:
     if not isinstance(node, Conv):
         return None
     weight, groups = node.weight, node.groups
@@ -43,7 +47,7 @@ def _whole(graph: HardwareGraph, node: Node) -> list[Node] | None:  # noqa: ARG0
         places = tuple(slice(None, None, d) for d in node.dilations)
         spread[(slice(None), slice(None), *places)] = weight
         weight = spread
-    if groups > 1 and not is_depthwise(node):
+    if groups > 1 and not (depthwise and is_depthwise(node)):
         full = np.zeros((node.n_out, node.n_in, *weight.shape[2:]))
         outs, ins = node.n_out // groups, node.n_in // groups
         for g in range(groups):

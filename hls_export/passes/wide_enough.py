@@ -8,8 +8,7 @@ import numpy as np
 
 from hls_export.hardware import HardwareGraph, Input, Node, Quantize
 from hls_export.passes.plain_formats import common_format
-from torchq.errors import BackendError
-from torchq.formats import FixedPoint
+from torchq.formats import FixedPoint, Overflow, Rounding
 
 
 def wide_enough(graph: HardwareGraph) -> HardwareGraph:
@@ -17,10 +16,8 @@ def wide_enough(graph: HardwareGraph) -> HardwareGraph:
 
     Where the last bit of a quantizer lies above the first bit of what it reads (every result is then zero, or
     one step), the simulation of ``ap_fixed`` asks for a bit that its source does not have, and stops. Integer
-    bits on top of the source change no value.
-
-    Raises:
-        BackendError: the source is itself a quantizer, whose format is not ours to change.
+    bits on top of the source change no value. Where the source is itself a quantizer, whose format is not
+    ours to change, a wider copy stands between the two.
 
     Example:
         >>> from hls_export.hardware import Dense
@@ -35,6 +32,7 @@ def wide_enough(graph: HardwareGraph) -> HardwareGraph:
         ('ap_fixed<2,0,TRN,WRAP>', 'ap_fixed<8,6,TRN,WRAP>')
     """
     wider: dict[str, FixedPoint] = {}
+    between: dict[str, Quantize] = {}
     for node in graph.nodes:
         if not isinstance(node, Quantize) or node.format is None:
             continue
@@ -42,15 +40,28 @@ def wide_enough(graph: HardwareGraph) -> HardwareGraph:
         grid = wider.get(source.name, source.format)
         if isinstance(source, Input) or grid is None:
             continue
-        short = needed_integer(node.format) - int(common_format(grid).integer)
+        common = common_format(grid)
+        short = needed_integer(node.format) - int(common.integer)
         if short <= 0:
             continue
+        wide = replace(common, width=int(common.width) + short, integer=int(common.integer) + short)
         if isinstance(source, Quantize):
-            _refuse(node, source, node.format)
-        wider[source.name] = replace(grid, width=int(grid.width) + short, integer=int(grid.integer) + short)
-    return graph.with_nodes(
-        replace(node, format=wider[node.name]) if node.name in wider else node for node in graph.nodes
-    )
+            between[node.name] = replace(
+                node,
+                name=f"{node.name}.wide",
+                tensor=f"{node.name}.wide",
+                format=replace(wide, rounding=Rounding.TRN, overflow=Overflow.WRAP),
+            )
+        else:
+            wider[source.name] = wide
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        made = replace(node, format=wider[node.name]) if node.name in wider else node
+        if node.name in between:
+            nodes.append(between[node.name])
+            made = replace(made, inputs=(between[node.name].name,))
+        nodes.append(made)
+    return graph.with_nodes(nodes)
 
 
 def needed_integer(grid: FixedPoint) -> int:
@@ -61,10 +72,3 @@ def needed_integer(grid: FixedPoint) -> int:
         (6, -2)
     """
     return 2 - int(np.min(grid.fraction))
-
-
-def _refuse(node: Node, source: Node, grid: FixedPoint) -> None:
-    raise BackendError(
-        f"{node.name} rounds {source.name} to steps of {np.max(grid.lsb):g}, above everything that it holds",
-        hint="give it more fraction bits",
-    )

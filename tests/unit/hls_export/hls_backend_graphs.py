@@ -193,6 +193,13 @@ def conv2d(seed: int = 0) -> HardwareGraph:
     return b.done()
 
 
+def rows_skipped(seed: int = 0) -> HardwareGraph:
+    """A kernel of one row that skips rows: hls4ml alone mixes up its rows in io_stream."""
+    b = Build(1, 5, 5, seed=seed)
+    b.conv(2, (1, 2), strides=(2, 2), pads=((1, 0), (0, 1)))
+    return b.done()
+
+
 def conv1d(seed: int = 0) -> HardwareGraph:
     """Likewise along one axis; the output is an image."""
     b = Build(3, 8, seed=seed)
@@ -367,8 +374,78 @@ def coarse(seed: int = 0) -> HardwareGraph:
 NETWORKS = {
     make.__name__: make
     for make in (
-        conv2d, conv1d, kernels, kernels1d, pools, signed_pool, residual, images, moves, tables, softmax,
+        conv2d, rows_skipped, conv1d, kernels, kernels1d, pools, signed_pool, residual, images, moves, tables, softmax,
         attention, rows, recurrent, elements, coarse,
     )
 }  # fmt: skip
 """One network for each of the kinds of node, in several settings."""
+
+
+# ---------------------------------------------------------------------- random ones
+
+
+def random_graph(seed: int, *, parallel: bool) -> HardwareGraph:
+    """A random network of branches over images or vectors: any rounding, any overflow, widths 1 to 9.
+
+    Args:
+        seed: of everything.
+        parallel: whether products of two tensors and formats by element may be in it.
+    """
+    random = np.random.default_rng([seed, 1])
+
+    def grid() -> FixedPoint:
+        signed = bool(random.integers(2))
+        overflow = Overflow.SAT if not signed else random.choice(list(Overflow))
+        width = int(random.integers(2 if signed else 1, 8))
+        return FixedPoint(width, int(random.integers(-1, 4)), signed, random.choice(list(Rounding)), overflow)
+
+    image = bool(random.integers(2))
+    b = Build(*((2, 4, 5) if image else (5,)), grid=grid(), seed=seed)
+    edges = [b.last]
+    for _ in range(int(random.integers(2, 6))):
+        b.last = x = edges[int(random.integers(len(edges)))]
+        shape = b.shape(x)
+        step = int(random.integers(9))
+        if len(shape) == 3 and step < 3 and min(shape[1:]) >= 2:
+            kernel = tuple(int(k) for k in random.integers(1, 3, size=2))
+            pads = tuple((int(p), int(q)) for p, q in random.integers(0, 2, size=(2, 2)))
+            groups = int(random.choice([1, shape[0]]))
+            strides = tuple(int(s) for s in random.integers(1, 3, size=2))
+            n_out = shape[0] * int(random.integers(1, 3))
+            b.conv(
+                n_out, kernel, x, strides, pads, tuple(int(d) for d in random.integers(1, 3, size=2)), groups
+            )
+            if min(b.shape(b.last)) < 1:
+                b.nodes.pop()
+                b.last = x
+                continue
+        elif len(shape) == 3 and step < 5 and min(shape[1:]) >= 2:
+            kind = [hw.MaxPool, hw.SumPool][step - 3]
+            b.pool(kind, (2, 2), x, strides=(1, int(random.integers(1, 3))))
+        elif step < 5:
+            if len(shape) == 3:
+                b.flat(x)
+            b.dense(int(random.integers(1, 6)))
+        elif step == 5:
+            scale = (shape[0], *(1,) * (len(shape) - 1))
+            b.scale(*scale, x=x) if random.integers(2) else b.leaky(*scale, x=x)
+        elif step == 6:
+            others = [e for e in edges if b.shape(e) == shape]
+            other = others[int(random.integers(len(others)))]
+            b.merge([hw.Add, hw.Sub, hw.Mul][int(random.integers(3))], x, other)
+        elif step == 7:
+            same = [e for e in edges if b.shape(e)[1:] == shape[1:]]
+            b.concat(x, same[int(random.integers(len(same)))])
+        else:
+            b.table(lambda v: np.tanh(v) + 0.3 * v, grid(), grid(), x)
+        if random.integers(3) == 0:
+            b.relu()
+        edges.append(b.quant(b.last, grid()))
+    if len(b.nodes) < 4:
+        b.dense(2)
+    if parallel and random.integers(4) == 0:
+        size = b.shape(b.last)
+        widths = random.integers(1, 6, size=size)
+        b.quant(b.last, FixedPoint(widths, random.integers(0, 3, size=size)))
+        b.relu()
+    return b.done()

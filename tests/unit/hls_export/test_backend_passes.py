@@ -22,6 +22,7 @@ from hls_export.passes.pairs import pairs
 from hls_export.passes.plain_formats import plain_formats
 from hls_export.passes.selects_as_products import selects_as_products
 from hls_export.passes.sums_as_products import sums_as_products
+from hls_export.passes.tall_kernels import tall_kernels
 from hls_export.passes.two_axes import two_axes
 from hls_export.passes.whole_kernels import whole_kernels
 from hls_export.passes.wide_enough import wide_enough
@@ -39,6 +40,7 @@ PASSES = (
     plain_formats,
     selects_as_products,
     sums_as_products,
+    tall_kernels,
     two_axes,
     whole_kernels,
     wide_enough,
