@@ -80,7 +80,7 @@ def build(spec: Spec) -> nn.Module:
         >>> spec = {"shape": [3], "input": "ap_fixed<4,2>", "seed": 0, "scale": 1.0}
         >>> spec["steps"] = [{"op": "relu"}]
         >>> build(spec)(torch.tensor([[0.3, -1.0, 9.0]])).tolist()
-        [[0.25, 0.0, -0.0]]
+        [[0.25, 0.0, 1.0]]
     """
     torch.manual_seed(int(spec["seed"]))
     model = Network(spec)
