@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.fpga.checks import checks
 from benchmarks.fpga.compare import KNOWLEDGE, RELATIVE, all_errors, measured
+from benchmarks.fpga.designs import designs
 from torchq.cost.fpga.coefficients import coefficients
 from torchq.files import atomic_write_text
 
@@ -21,7 +22,11 @@ def held_out_lines() -> list[str]:
     """Estimate against measurement on the held-out designs, computed here and now."""
     rows = measured()
     found = all_errors(rows, coefficients().fitted)
-    title = f"estimate against {_tools()} on held-out designs: median error (worst)"
+    seen = sum(not row.design.held_out for row in rows)
+    title = (
+        f"estimate against {_tools()} on held-out designs: median error (worst)\n"
+        f"{len(rows)} of {len(designs())} drawn designs are measured, {seen} of them fitted"
+    )
     head = f"{'strategy':24} {'known':8} {'designs':>7} {'LUT':>14} {'FF':>14} {'DSP':>8} {'cycles':>8}"
     lines = [title, head]
     for strategy, known in found.items():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
+from scipy.optimize import nnls  # type: ignore[import-untyped, unused-ignore]
 
 from benchmarks.fpga import table
 from benchmarks.fpga.compare import MEASUREMENTS, Measured, all_errors, formats_of, measured
@@ -90,7 +90,8 @@ def _delay(rows: Sequence[Measured]) -> Terms:
     losses = []
     for start, slope in itertools.product(_DELAY, _DELAY_DEPTH):
         guess = np.maximum(np.ceil((start + slope * depth) / stage), 1)
-        losses.append((float(((guess - cycles) ** 2).sum()), float(start), float(slope)))
+        off = guess - cycles  # as often too many as too few
+        losses.append((float((off**2).sum() + off.sum() ** 2 / len(off)), float(start), float(slope)))
     least = min(loss for loss, _, _ in losses)
     equal = [(start, slope) for loss, start, slope in losses if loss == least]
     start, slope = equal[len(equal) // 2]
