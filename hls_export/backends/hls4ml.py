@@ -140,7 +140,7 @@ def _write(
             raise
         except Exception as fault:  # hls4ml raises plain Exceptions of all sorts
             raise BackendError(f"hls4ml: {type(fault).__name__}: {fault}") from fault
-    make_reproducible(work)
+    make_reproducible(work, str(model.config.get_config_value("Stamp")))
     version = str(hls4ml.__version__)
     report = FpgaReport(
         source="csim",

@@ -374,8 +374,8 @@ def coarse(seed: int = 0) -> HardwareGraph:
 NETWORKS = {
     make.__name__: make
     for make in (
-        conv2d, rows_skipped, conv1d, kernels, kernels1d, pools, signed_pool, residual, images, moves, tables, softmax,
-        attention, rows, recurrent, elements, coarse,
+        conv2d, rows_skipped, conv1d, kernels, kernels1d, pools, signed_pool, residual, images, moves, tables,
+        softmax, attention, rows, recurrent, elements, coarse,
     )
 }  # fmt: skip
 """One network for each of the kinds of node, in several settings."""
