@@ -36,9 +36,9 @@ def held_out_lines() -> list[str]:
             error = known[knowledge]
             words = [_percent(error[name]) for name in RELATIVE]
             counts = [f"{error[name]['median']:g} ({error[name]['worst']:g})" for name in ("dsp", "cycles")]
-            designs = int(error["lut"]["designs"])
+            count = int(error["lut"]["designs"])
             lines.append(
-                f"{strategy:24} {_KNOWN[knowledge]:8} {designs:7} {words[0]:>14} {words[1]:>14} "
+                f"{strategy:24} {_KNOWN[knowledge]:8} {count:7} {words[0]:>14} {words[1]:>14} "
                 f"{counts[0]:>8} {counts[1]:>8}"
             )
     return lines
