@@ -91,6 +91,28 @@ def test_constants_need_no_logic(rounding, overflow):
 
 
 @needs_alkaid
+@given(
+    st.integers(-(2**29), 2**29),
+    st.integers(-(2**23), 2**23),
+    st.integers(-4, 6),
+    st.sampled_from([1, -1, 4]),
+)
+@settings(max_examples=200)
+def test_two_constants_in_a_row_are_added_exactly_or_refused(code, first, fraction, factor):
+    """To a variable with a factor, on grids of their own: alkaid merges them, and would drop bits."""
+    (x,) = alkaid.variables([alkaid.Range(-32.0, 31.0, 1.0)])
+    values = np.arange(-32.0, 32.0)
+    a, b = first * 2.0**-6, code * 2.0 ** -(6 + fraction)
+    try:
+        made = alkaid.plus(alkaid.plus(x * factor, a), b)
+    except BackendError:
+        assert np.abs(np.array([a, a + b])).max() * 2.0 ** (6 + max(fraction, 0)) > 2**23
+        return
+    got = alkaid.run(alkaid.program([x], [made]), values[:, None]).ravel()
+    np.testing.assert_array_equal(got, values * factor + a + b)
+
+
+@needs_alkaid
 def test_constants_that_alkaid_would_cut_are_refused():
     x = alkaid.variables([alkaid.Range(0.0, 3.0, 1.0)])
     assert alkaid.plus(x[0], 1 + 2.0**-20).low == 1 + 2.0**-20
