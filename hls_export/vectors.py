@@ -61,10 +61,12 @@ def adversarial(graph: HardwareGraph, n: int, seed: int = 0) -> Array:
     lsb, low, high = (
         np.broadcast_to(np.asarray(v), shape).reshape(size) for v in (grid.lsb, grid.lo, grid.hi)
     )
-    fixed = np.array(list(_always(graph, lsb, low, high))).reshape(-1, size)
-    if len(fixed) > n // 2:
-        keep = np.random.default_rng([seed, 1]).permutation(len(fixed) - 3)[: max(n // 2 - 3, 0)] + 3
-        fixed = np.concatenate([fixed[: min(3, n)], fixed[np.sort(keep)]])
+    always = _Always(graph, lsb, low, high)
+    chosen = np.arange(len(always))
+    if len(always) > n // 2:
+        keep = np.random.default_rng([seed, 1]).permutation(len(always) - 3)[: max(n // 2 - 3, 0)] + 3
+        chosen = np.concatenate([chosen[: min(3, n)], np.sort(keep)])
+    fixed = np.array([always[int(i)] for i in chosen]).reshape(-1, size)
     rest = _drawn(n - len(fixed), lsb, low, high, np.random.default_rng([seed, 2]))
     return np.ascontiguousarray(np.concatenate([fixed, rest])[:n].reshape(n, *shape)) + 0.0
 
@@ -84,7 +86,32 @@ def _input_format(graph: HardwareGraph) -> FixedPoint:
     return formats[0]
 
 
-def _always(graph: HardwareGraph, lsb: Array, low: Array, high: Array) -> Iterator[Array]:
+class _Always:
+    """The vectors that are always worth having, each made when it is asked for: an image has 100,000 of them."""
+
+    def __init__(self, graph: HardwareGraph, lsb: Array, low: Array, high: Array) -> None:
+        self.lsb, self.low, self.high = lsb, low, high
+        self.first = list(_ends(lsb, low, high))
+        self.alone = (low, high, lsb / 2, -lsb / 2)
+        self.weights = _first_weights(graph).T
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.alone) * len(self.lsb) + 2 * len(self.weights)
+
+    def __getitem__(self, place: int) -> Array:
+        if place < len(self.first):
+            return self.first[place]
+        element, extreme = divmod(place - len(self.first), len(self.alone))
+        if element < len(self.lsb):
+            vector = np.zeros_like(self.lsb)
+            vector[element] = self.alone[extreme][element]
+            return vector
+        column, side = divmod(place - len(self.first) - len(self.alone) * len(self.lsb), 2)
+        up, down = (self.high, self.low) if side == 0 else (self.low, self.high)
+        return np.where(self.weights[column] > 0, up, down)
+
+
+def _ends(lsb: Array, low: Array, high: Array) -> Iterator[Array]:
     yield np.zeros_like(lsb)
     yield low
     yield high
@@ -94,14 +121,6 @@ def _always(graph: HardwareGraph, lsb: Array, low: Array, high: Array) -> Iterat
         yield -top * factor
     yield high + lsb / 2
     yield low - lsb / 2
-    for i in range(len(lsb)):
-        for extreme in (low, high, lsb / 2, -lsb / 2):
-            vector = np.zeros_like(lsb)
-            vector[i] = extreme[i]
-            yield vector
-    for weights in _first_weights(graph).T:
-        yield np.where(weights > 0, high, low)
-        yield np.where(weights > 0, low, high)
 
 
 def _first_weights(graph: HardwareGraph) -> Array:

@@ -64,6 +64,9 @@ def guarded(arguments: list[str] | None = None) -> int:
     except TorchqError as fault:
         click.echo(f"error: {fault}", err=True)
         return BAD_INPUT
+    except MemoryError:
+        click.echo("error: the model needs more memory than there is", err=True)
+        return BAD_INPUT
     except BrokenPipeError:
         return OK
     return result if isinstance(result, int) else OK

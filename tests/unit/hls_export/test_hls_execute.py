@@ -10,6 +10,7 @@ from hls_onnx import Foreign, weights
 
 from hls_export.qonnx import execute, operators
 from hls_export.vectors import adversarial
+from torchq.errors import ExportError
 from torchq.formats import FixedPoint, Overflow, Rounding
 
 QONNX_NAMES = {
@@ -124,3 +125,10 @@ def test_a_file_of_fixed_batch_size_computes_any_number_of_samples(tmp_path, bat
         assert found.tolist() == execute(free, x[:n]).tolist()
         assert found.shape == (n, 3)
     assert execute(fixed, x, trace=True)[output].tolist() == execute(free, x).tolist()
+
+
+def test_batches_of_absurd_size_are_refused(tmp_path):
+    file = Foreign((2**40, 4))
+    path = file.save(tmp_path / "m.onnx", file.quant("x"), out_shape=(2**40, 4))
+    with pytest.raises(ExportError, match="has batches of 1,099,511,627,776 samples; export it with a free"):
+        execute(path, np.zeros((1, 4)))

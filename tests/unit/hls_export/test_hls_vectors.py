@@ -67,3 +67,10 @@ def test_a_graph_without_input_quantizer():
     with pytest.raises(ExportError) as fault:
         adversarial(graph, 10)
     assert str(fault.value) == "no quantizer reads the input 'x'"
+
+
+def test_an_image_does_not_need_all_its_vectors_at_once():
+    """Its elements alone at their extremes would be 600,000 vectors of 150,000 values."""
+    x = adversarial(_graph(FixedPoint(8, 4), (3, 224, 224)), 40)
+    assert x.shape == (40, 3, 224, 224)
+    assert sorted(np.count_nonzero(v) for v in x[3:20])[:10] == [1] * 10
