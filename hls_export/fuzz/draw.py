@@ -52,7 +52,7 @@ class _Draw:
         )
         self.spec: Spec = {
             "shape": shape,
-            "input": self.activation(shape=shape),
+            "input": self.activation(shape=shape, plain=True),
             "seed": seed,
             "scale": float(self.any([0.5, 1.0, 2.0, 4.0])),
             "steps": [],
@@ -73,7 +73,7 @@ class _Draw:
 
     # ------------------------------------------------------------------ formats
 
-    def activation(self, *, shape: Any = None, most: int = 9) -> Any:
+    def activation(self, *, shape: Any = None, most: int = 9, plain: bool = False) -> Any:
         """A format of any width, rounding and overflow; now and then one that differs by element."""
         width = self.upto(most) if self.chance(0.95) else self.upto(16)
         signed = self.chance(0.6)
@@ -88,6 +88,12 @@ class _Draw:
                 "rounding": str(self.any(list(Rounding))),
                 "overflow": str(self.any(list(Overflow))),
             }
+        if self.chance(0.04):
+            return self.any(["binary(alpha=1)", "binary(alpha=0.5)"])
+        if self.chance(0.06):
+            return (
+                f"quantized_relu({self.upto(6, 2)},{self.upto(3, 0)},negative_slope={self.any([0.5, 0.125])})"
+            )
         if self.chance(0.35):
             return f"quantized_bits({max(width, 2)},{self.upto(4, 0)},{self.upto(1, 0)},alpha=1)"
         if self.chance(0.2):

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from hls_export.qonnx import own
 from hls_export.qonnx.emit import Emitter
 from hls_export.qonnx.probe import plain_rounding
+from hls_export.qonnx.step_quantizers import in_steps
 from torchq.errors import ExportError, FormatError
 from torchq.formats import FixedPoint, Format, Overflow
 from torchq.formats.arithmetic import widest
@@ -94,6 +95,9 @@ class Builder:
         Raises:
             ExportError: it does more, or rounds to what is no fixed point.
         """
+        made = in_steps(self, source, quantizer, name, output)
+        if made is not None:
+            return made
         grid = activation_grid(where, quantizer, self.shapes[source], relu=relu)
         return self.quant(source, grid, name, output)
 

@@ -11,6 +11,7 @@ from hls_export.qonnx.load import Op, load
 
 _PLAIN = {
     "Add",
+    "BipolarQuant",
     "Concat",
     "Conv",
     "Flatten",

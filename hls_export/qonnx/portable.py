@@ -11,11 +11,10 @@ from hls_export.qonnx import own
 from hls_export.qonnx.load import load_proto
 from hls_export.qonnx.quant import DOMAINS, fixed_point, read_words
 from torchq.errors import ExportError
+from torchq.formats import FixedPoint
 
 if TYPE_CHECKING:
     import onnx
-
-    from torchq.formats import FixedPoint
 
 _QUANTS = ("Quant", "IntQuant")
 
@@ -49,6 +48,9 @@ def portable(path: str | Path) -> onnx.ModelProto:
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     nodes: list[Any] = []
     for node in model.graph.node:
+        if node.op_type == "BipolarQuant" and node.domain in DOMAINS:
+            nodes += _sign(node, model)
+            continue
         if node.op_type not in _QUANTS or node.domain not in DOMAINS:
             nodes.append(node)
             continue
@@ -66,6 +68,25 @@ def portable(path: str | Path) -> onnx.ModelProto:
     model.functions.extend(own.functions(used, opset))
     model.opset_import.extend([helper.make_opsetid("", opset), helper.make_opsetid(own.DOMAIN, own.VERSION)])
     return model
+
+
+def _sign(node: Any, model: onnx.ModelProto) -> list[Any]:
+    """``BipolarQuant`` from what ONNX has: -1 or 0, times twice the scale, plus the scale."""
+    from onnx import helper, numpy_helper
+
+    name = node.name or node.output[0]
+    made = []
+    for part, value in (("step", 1.0), ("span", 2.0), ("low", -1.0)):
+        made.append(f"{name}.portable.{part}")
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(value), made[-1]))
+    bit, twice, scaled = (f"{name}.portable.{part}" for part in ("bit", "twice", "scaled"))
+    kind = own.fixed_name(FixedPoint(1, 1, rounding="TRN"))  # type: ignore[arg-type]
+    return [
+        helper.make_node(kind, [node.input[0], *made], [bit], name=name, domain=own.DOMAIN),
+        helper.make_node("Add", [node.input[1], node.input[1]], [twice]),
+        helper.make_node("Mul", [bit, twice], [scaled]),
+        helper.make_node("Add", [scaled, node.input[1]], node.output),
+    ]
 
 
 def _grid(node: Any, constants: dict[str, Any]) -> FixedPoint:

@@ -12,7 +12,7 @@ from hls_export.emulate import Emulator
 from hls_export.qonnx import export, outside_of_hls4ml, portable
 from hls_export.vectors import adversarial
 from torchq.formats import FixedPoint, Overflow, Rounding
-from torchq.nn import LAYERS, QInput, QLinear, QReLU
+from torchq.nn import LAYERS, QActivation, QInput, QLinear, QReLU
 
 Q = "quantized_bits(6,1,alpha=1)"
 CASES = [
@@ -76,6 +76,19 @@ def test_roundings_in_float32(rounding, overflow, tmp_path):
     x = adversarial(exported.graph, 300, 1).astype(np.float32)
     session = runtime.InferenceSession(portable(exported.path).SerializeToString())
     assert (session.run(None, {exported.graph.input: x})[0] == grid.quantize(x)).all()
+
+
+def test_signs_in_float32(tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    model = nn.Sequential(
+        QInput(Q), QLinear(4, 3, weight_quantizer=Q, bias_quantizer=Q), QActivation("binary(alpha=0.5)")
+    )
+    exported = export(model.eval(), tmp_path / "m.onnx")
+    x = adversarial(exported.graph, 100, 1).astype(np.float32)
+    session = runtime.InferenceSession(portable(exported.path).SerializeToString())
+    (got,) = session.run(None, {exported.graph.input: x})
+    assert (got == Emulator(exported.graph)(x)).all()
+    assert set(np.unique(got)) == {-0.5, 0.5}
 
 
 def test_what_hls4ml_cannot_read_is_told(tmp_path):

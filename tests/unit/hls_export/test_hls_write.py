@@ -279,9 +279,9 @@ def test_every_rounding_and_overflow(tmp_path, rounding, overflow):
     ("model", "message"),
     [
         (
-            small(first="binary(alpha=1)"),
-            "input: binary(alpha=1.0) makes binary<-1,1>, and QONNX's Quant rounds to fixed point only; "
-            "use it on weights, or quantized_bits or quantized_relu here",
+            small(first="binary(alpha=1,use_01=True)"),
+            "input: binary(use_01=True,alpha=1.0) makes binary<0,1>, and QONNX's Quant rounds to fixed point "
+            "only; use it on weights, or quantized_bits or quantized_relu here",
         ),
         (
             nn.Sequential(QInput(W), QLinear(4, 3, weight_quantizer=W, bias_quantizer=W), nn.Softmax(-1)),
@@ -295,6 +295,29 @@ def test_what_cannot_be_written(tmp_path, model, message):
         export(model, tmp_path / "m.onnx", (4,))
     assert str(fault.value) == message
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "binary(alpha=1)",
+        "binary(alpha=0.25)",
+        "quantized_relu(4,2,negative_slope=0.25)",
+        "quantized_relu(6,1,negative_slope=0.5)",
+        "quantized_relu(3,0,negative_slope=0.125)",
+        "quantized_relu(2,1,negative_slope=1.0)",
+    ],
+)
+def test_quantizers_that_are_several_steps(tmp_path, text):
+    model = small()
+    model.relu1 = QActivation(text)
+    model.eval()
+    exported = export(model, tmp_path / "m.onnx")
+    x = adversarial(exported.graph, 400, 3)
+    with torch.no_grad():
+        expected = copy.deepcopy(model).double()(torch.from_numpy(x)).numpy()
+    assert (execute(tmp_path / "m.onnx", x) == expected).all()
+    assert (emulate(exported.graph, x) == expected).all()
 
 
 def test_weights_wider_than_float32(tmp_path):
