@@ -1,4 +1,4 @@
-"""How long cost estimates take: ``python -m benchmarks.cost``.
+"""How long cost estimates take, and how wrong the FPGA estimates are: ``python -m benchmarks.cost``.
 
 A search that prices candidates before it trains them asks for one estimate a scheme, on a graph that is
 traced once (:func:`torchq.cost.under`).
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.fpga_error import all_lines
 from torchq.convert import quantize
 from torchq.cost import TARGETS, ebops_of, estimate, in_formats, under, workloads_of
 from torchq.cost.reference import BF
@@ -140,7 +141,12 @@ def times() -> None:
     print_times("convolutions with branches, 28 x 28", rows_of(Branches().eval(), (1, 28, 28)))
 
 
-PARTS: tuple[Callable[[], None], ...] = (times,)
+def errors() -> None:
+    """How wrong the FPGA estimates are: held-out designs, and published ones."""
+    print("\n".join(all_lines()))
+
+
+PARTS: tuple[Callable[[], None], ...] = (times, errors)
 """Each prints its tables."""
 
 

@@ -114,10 +114,11 @@ def _notes(found: Priced, build: Build) -> dict[str, str]:
     if found.floats:
         tail += f"; counted as 32 bits, for it is float: {', '.join(found.floats)}"
     notes = {}
-    for figure, name in (("lut", "lut"), ("ff", "ff"), ("dsp", "dsp"), ("bram", "bram")):
+    for figure in ("lut", "ff", "dsp"):
         notes[figure] = (
-            f"source=estimate: {build.strategy}, yosys primitives, {of}{_error(known, name)}{tail}"
+            f"source=estimate: {build.strategy}, yosys primitives, {of}{_error(known, figure)}{tail}"
         )
+    notes["bram"] = f"source=estimate: by formula, for no measured design has a block memory{tail}"
     notes["latency_cycles"] = f"source=estimate: {build.strategy}{_error(known, 'cycles')}{tail}"
     notes["latency_ns"] = f"source=estimate: cycles times clock_ns, no timing was run{tail}"
     notes["initiation_interval"] = f"source=estimate: by construction, equal in all simulated designs{tail}"
