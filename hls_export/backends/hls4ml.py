@@ -39,6 +39,7 @@ from hls_export.passes.channels_last import Placed, channels_last
 from hls_export.passes.drop_idle_quantizers import drop_idle_quantizers
 from hls_export.passes.drop_unread import drop_unread
 from hls_export.passes.equal_shapes import equal_shapes
+from hls_export.passes.fit_tables import fit_tables
 from hls_export.passes.flat_last import flat_last
 from hls_export.passes.keep_formats import keep_formats
 from hls_export.passes.maxima_as_pools import maxima_as_pools
@@ -111,7 +112,7 @@ def prepare(graph: HardwareGraph, io_type: str, *, depthwise: bool = True) -> Ha
     graph = padded_windows(annotate(graph), convolutions=io_type == "io_stream")
     graph = selects_as_products(graph, keep=lambda node: pads_alone(node, graph))
     graph = drop_identities(flat_last(two_axes(graph)))
-    return wide_enough(drop_idle_quantizers(keep_formats(annotate(graph))))
+    return wide_enough(fit_tables(drop_idle_quantizers(keep_formats(annotate(graph)))))
 
 
 def pads_alone(node: Select, graph: HardwareGraph) -> bool:

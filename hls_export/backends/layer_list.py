@@ -188,13 +188,34 @@ def moves_nothing(node: Node, view: View) -> bool:
     """Whether a node's result is the memory that its input is, read in another way."""
     if isinstance(node, Transpose):
         return True
-    if isinstance(node, Reshape | Identity):
-        source = node.inputs[0]
-        same = view.shape(source) == view.shape(node.name)
-        if isinstance(node, Reshape):
-            return same or (view.io_type == "io_parallel" and node.name == view.graph.output)
-        return same and view.axes(source) == view.axes(node.name)
-    return False
+    if not _keeps_memory(node, view):
+        return False
+    last = view.io_type == "io_parallel" and _leads_out(node, view)  # hls4ml drops a reshape at the end
+    return last or view.shape(node.inputs[0]) == view.shape(node.name)
+
+
+def _keeps_memory(node: Node, view: View) -> bool:
+    """Whether the values stay where they are, in a shape of its own."""
+    if isinstance(node, Identity):
+        axes = _moved_axes(node, view)
+        shape = view.shape(node.inputs[0])
+        long = [axis for axis in axes if shape[axis] > 1]
+        return long == sorted(long)
+    return isinstance(node, Reshape | Transpose)
+
+
+def _moved_axes(node: Node, view: View) -> tuple[int, ...]:
+    """Where the axes in memory come from."""
+    before = view.axes(node.inputs[0])
+    return tuple(before.index(axis) for axis in view.axes(node.name))
+
+
+def _leads_out(node: Node, view: View) -> bool:
+    """Whether nothing but other shapes of the same memory stands between a node and the output."""
+    if node.name == view.graph.output:
+        return True
+    readers = view.graph.consumers(node.name)
+    return bool(readers) and all(_keeps_memory(r, view) and _leads_out(r, view) for r in readers)
 
 
 @singledispatch
@@ -452,13 +473,9 @@ def _reshape(node: Reshape, view: View) -> Spec:
 
 @layer.register
 def _identity(node: Identity, view: View) -> Spec:
-    before, after = view.axes(node.inputs[0]), view.axes(node.name)
-    axes = tuple(before.index(axis) for axis in after)
-    shape = view.shape(node.inputs[0])
-    long = [axis for axis in axes if shape[axis] > 1]
-    if long == sorted(long):
+    if _keeps_memory(node, view):
         return _reshaped(node, view)
-    return {**view.base(node, "Transpose"), "perm": list(axes)}, {}
+    return {**view.base(node, "Transpose"), "perm": list(_moved_axes(node, view))}, {}
 
 
 def _reshaped(node: Node, view: View) -> Spec:

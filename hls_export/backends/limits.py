@@ -24,6 +24,7 @@ from hls_export.hardware import (
     Table,
 )
 from hls_export.passes.channels_last import Placed
+from hls_export.passes.fit_tables import same_bits
 from hls_export.passes.whole_kernels import is_depthwise
 from torchq.advice import advice
 from torchq.errors import BackendError
@@ -216,15 +217,11 @@ def _uniform(grid: FixedPoint) -> bool:
 def _table_reasons(node: Table, source: Node | None) -> Iterator[str]:
     """hls4ml indexes a table with the raw bits of what it reads."""
     grid = None if source is None else source.format
-    if grid is None or not grid.is_scalar or not _same_bits(grid, node.address):
+    if grid is None or not grid.is_scalar or not same_bits(grid, node.address):
         name = "" if source is None else source.name
         yield f"{node.name} has addresses of {node.address}, and reads {name} of {grid}; quantize before"
     if int(node.address.width) > _MOST_ADDRESSES:
         yield f"{node.name} is a table of {node.address.width} bits; at most {_MOST_ADDRESSES} are supported"
-
-
-def _same_bits(a: FixedPoint, b: FixedPoint) -> bool:
-    return (a.width, a.integer, a.signed) == (b.width, b.integer, b.signed)
 
 
 def _embedding_reasons(node: Embedding, source: Node | None, settings: Settings) -> Iterator[str]:

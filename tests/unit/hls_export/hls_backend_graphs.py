@@ -298,6 +298,15 @@ def tables(seed: int = 0) -> HardwareGraph:
     return b.done()
 
 
+def fitted(seed: int = 0) -> HardwareGraph:
+    """A table with more addresses than its input has numbers; other shapes of one place at the end."""
+    b = Build(3, 4, grid=FixedPoint(4, 2), seed=seed)
+    b.table(np.tanh, FixedPoint(6, 1), FixedPoint(6, 3))
+    b.pool(hw.SumPool, (4,))
+    b.reshape(3, x=b.quant(b.last, A))
+    return b.done()
+
+
 def softmax(seed: int = 0) -> HardwareGraph:
     b = Build(4, seed=seed)
     b.dense(3)
@@ -375,7 +384,7 @@ NETWORKS = {
     make.__name__: make
     for make in (
         conv2d, rows_skipped, conv1d, kernels, kernels1d, pools, signed_pool, residual, images, moves, tables,
-        softmax, attention, rows, recurrent, elements, coarse,
+        fitted, softmax, attention, rows, recurrent, elements, coarse,
     )
 }  # fmt: skip
 """One network for each of the kinds of node, in several settings."""

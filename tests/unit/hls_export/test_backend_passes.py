@@ -14,6 +14,7 @@ from hls_export.passes.channels_last import channels_last, in_order, last_axis
 from hls_export.passes.drop_idle_quantizers import drop_idle_quantizers
 from hls_export.passes.drop_unread import drop_unread
 from hls_export.passes.equal_shapes import equal_shapes
+from hls_export.passes.fit_tables import fit_tables
 from hls_export.passes.flat_last import flat_last
 from hls_export.passes.keep_formats import keep_formats
 from hls_export.passes.maxima_as_pools import maxima_as_pools
@@ -32,6 +33,7 @@ PASSES = (
     drop_idle_quantizers,
     drop_unread,
     equal_shapes,
+    fit_tables,
     flat_last,
     keep_formats,
     maxima_as_pools,
