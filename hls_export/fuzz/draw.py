@@ -90,7 +90,7 @@ class _Draw:
             }
         if self.chance(0.04):
             return self.any(["binary(alpha=1)", "binary(alpha=0.5)"])
-        if self.chance(0.06):
+        if not plain and self.chance(0.06):
             return (
                 f"quantized_relu({self.upto(6, 2)},{self.upto(3, 0)},negative_slope={self.any([0.5, 0.125])})"
             )

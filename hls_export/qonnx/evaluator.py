@@ -121,6 +121,11 @@ def _along(op: Any, attributes: dict[str, Any], values: Any, axes: int) -> Any:
     return np.reshape(values, shape)
 
 
+def _gather(self: Any, x: Any, indices: Any, **attributes: Any) -> tuple[Any]:
+    """The evaluator's own fails for indices that do not lie in memory one after the other."""
+    return (np.take(x, indices, axis=int(_word(self, attributes, "axis", 0))),)
+
+
 def _resize(
     self: Any, x: Any, _roi: Any = None, scales: Any = None, sizes: Any = None, **attributes: Any
 ) -> tuple[Any]:
@@ -164,6 +169,7 @@ _STANDARD: dict[str, Callable[..., tuple[Any]]] = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "DequantizeLinear": _dequantize_linear,
+    "Gather": _gather,
     "MaxPool": _max_pool,
     "QuantizeLinear": _quantize_linear,
     "Resize": _resize,

@@ -99,9 +99,16 @@ def _run(session: Any, names: list[str], source: str, samples: Array, batch: int
 
 
 def _widened(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with float64 in place of every float32 constant."""
+    """The model with float64 in place of every float32 constant, and functions in place of their calls.
+
+    The evaluator would run functions with its own operators alone.
+    """
     import onnx
     from onnx import numpy_helper
+    from onnx.inliner import inline_local_functions
+
+    if model.functions:
+        model = inline_local_functions(model)
 
     for tensor in model.graph.initializer:
         _widen(tensor)

@@ -40,6 +40,17 @@ CASES = [
         "scale": 4.0,
         "steps": [{"op": "QLinear", "args": [3, 2], "slots": {"weight": Q, "bias": Q}}],
     },
+    # a table read values that did not lie in memory one after the other, and the evaluator failed
+    {
+        "shape": [3, 5],
+        "input": Q,
+        "seed": 0,
+        "scale": 1.0,
+        "steps": [
+            {"op": "permute", "args": [2, 1]},
+            {"op": "QSoftmax", "args": [1], "slots": {"output": "quantized_relu(8,0)"}},
+        ],
+    },
 ]
 """Networks that once went wrong, or nearly did."""
 
