@@ -27,7 +27,7 @@ from hls_export.backends.names import cpp_names
 from hls_export.backends.steady import make_reproducible
 from hls_export.backends.tools import Tool
 from hls_export.handover import write_interface
-from hls_export.hardware import HardwareGraph, Select
+from hls_export.hardware import Conv, HardwareGraph, Select
 from hls_export.passes import (
     annotate,
     drop_identities,
@@ -50,7 +50,7 @@ from hls_export.passes.selects_as_products import selects_as_products
 from hls_export.passes.sums_as_products import sums_as_products
 from hls_export.passes.tall_kernels import tall_kernels
 from hls_export.passes.two_axes import two_axes
-from hls_export.passes.whole_kernels import whole_kernels
+from hls_export.passes.whole_kernels import is_depthwise, whole_kernels
 from hls_export.passes.wide_enough import wide_enough
 from hls_export.report import FpgaReport
 from torchq.errors import BackendError
@@ -149,7 +149,7 @@ def _write(
         part=settings.part,
         clock_ns=settings.clock_ns,
         layers=tuple(readback.rows(model, layers)),
-        notes=tuple(notes),
+        notes=(*_rewritten(graph, tool), *notes),
     )
     return {
         "tools": {"hls4ml": version},
@@ -158,6 +158,16 @@ def _write(
         "constants": readback.constants(model, layers, work),
         "report": report.to_dict(),
     }
+
+
+def _rewritten(graph: HardwareGraph, tool: Tool) -> Iterator[str]:
+    """What the user may want to know of convolutions that are built as others."""
+    for node in graph.nodes:
+        if not isinstance(node, Conv):
+            continue
+        whole = node.groups == 1 or (tool.depthwise and is_depthwise(node))
+        if not whole or any(d > 1 for d in node.dilations):
+            yield f"{node.name}: groups and dilations are written out as zeros of a larger kernel, exactly"
 
 
 def _hls4ml() -> Any:

@@ -25,6 +25,7 @@ from hls_export.hardware import (
 )
 from hls_export.passes.channels_last import Placed
 from hls_export.passes.fit_tables import same_bits
+from hls_export.passes.rewrite import ONE
 from hls_export.passes.whole_kernels import is_depthwise
 from torchq.advice import advice
 from torchq.errors import BackendError
@@ -187,6 +188,11 @@ def _reasons(node: Node, placed: Placed, settings: Settings) -> Iterator[str]:
         yield from _embedding_reasons(node, source, settings)
     if isinstance(node, MaxPool):
         yield from _pool_reasons(node, settings)
+    if isinstance(node, Dense) and node.weight_format == ONE and node.weight.size > _MOST_WIRES:
+        yield (
+            f"{node.name} wires {node.n_in:,} values to {node.n_out:,} by a product of zeros and ones; "
+            f"at most {_MOST_WIRES:,} products are supported"
+        )
     if isinstance(node, Dense):
         yield from _factor_reasons(node, node.n_in, node.n_out, settings)
     if isinstance(node, Conv):

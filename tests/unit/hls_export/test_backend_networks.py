@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hls_backend_graphs import NETWORKS, conv2d
+from hls_backend_graphs import NETWORKS, Build, conv2d, random_graph
 
 from hls_export.emulate import Emulator, emulate
 from hls_export.lower import lower, open_project
@@ -69,6 +69,31 @@ def test_every_kind_is_written(kind, io_type, tmp_path):
         if file.is_file():
             assert file.read_bytes() == (tmp_path / "again" / file.relative_to(tmp_path / "p")).read_bytes()
     assert project.report().layers
+
+
+def test_rewritten_convolutions_are_notes(tmp_path):
+    notes = lower(NETWORKS["kernels"](), tmp_path / "p").report().notes
+    text = "groups and dilations are written out as zeros of a larger kernel, exactly"
+    assert notes[:2] == (f"grouped: {text}", f"dilated: {text}")
+
+
+def test_a_selection_of_too_many_values(tmp_path):
+    b = Build(300)
+    b.select(np.arange(300)[::-1])
+    b.dense(2)
+    with pytest.raises(BackendError) as fault:
+        lower(b.done(), tmp_path / "p")
+    assert str(fault.value) == (
+        "vitis: select_2 wires 300 values to 300 by a product of zeros and ones; "
+        "at most 65,536 products are supported"
+    )
+
+
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+@pytest.mark.parametrize("seed", range(8))
+def test_random_networks_are_written(seed, io_type, tmp_path):
+    graph = random_graph(seed, parallel=io_type == "io_parallel")
+    assert lower(graph, tmp_path / "p", io_type=io_type).report().layers
 
 
 @pytest.fixture(scope="module")

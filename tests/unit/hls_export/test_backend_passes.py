@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hls_backend_graphs import NETWORKS
+from hls_backend_graphs import NETWORKS, random_graph
 
 from hls_export import hardware as hw
 from hls_export.backends.hls4ml import prepare
@@ -75,6 +75,15 @@ def test_all_of_them_keep_every_value(kind, io_type):
         if isinstance(node, hw.Conv):
             assert set(node.dilations) == {1}
             assert node.groups in {1, node.n_in}
+
+
+@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
+@pytest.mark.parametrize("seed", range(60))
+def test_random_networks_keep_every_value(seed, io_type):
+    graph = random_graph(seed, parallel=io_type == "io_parallel")
+    x = adversarial(graph, 40, seed)
+    prepared = channels_last(prepare(graph, io_type)).graph
+    assert (emulate(prepared, x) == emulate(graph, x)).all()
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
