@@ -289,6 +289,10 @@ def _check(model: Any, layers: list[Layer]) -> None:
         found = readback.type_text(made.get_output_variable().type)
         if found != readback.grid_text(layer.types["result"]):
             odd.add(f"{name} ({found})")
+        if made.class_name == "UnaryLUT":  # it is indexed with the raw bits of its input
+            width = int(made.get_input_variable().type.precision.width)
+            if 1 << width != len(layer.spec["table_data"]):
+                odd.add(f"the addresses of {name} ({width} bits)")
     if odd:
         text = ", ".join(sorted(odd))
         raise BackendError(
