@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from hls_export.qonnx.evaluator import evaluator_operators
 from hls_export.qonnx.load import MOST_VALUES, load, load_proto
+from hls_export.qonnx.quant import DOMAINS
 from hls_export.samples import checked
 from torchq.errors import ExportError
 
@@ -107,6 +108,9 @@ def _widened(model: onnx.ModelProto) -> onnx.ModelProto:
     from onnx import numpy_helper
     from onnx.inliner import inline_local_functions
 
+    stated = {entry.domain for entry in model.opset_import}
+    for domain in sorted({node.domain for node in model.graph.node} & set(DOMAINS) - stated):
+        model.opset_import.append(onnx.helper.make_opsetid(domain, 1))  # qonnx's own tools leave it out
     if model.functions:
         model = inline_local_functions(model)
 

@@ -33,12 +33,14 @@ class Case:
         group: the heading of its row: the layer, or the tool that wrote the file.
         text: what it is, in a few words.
         write: writes its ONNX file, and returns what computes the outputs that are right.
+        single: whether that computes in float32, so that samples must be such numbers.
     """
 
     key: str
     group: str
     text: str
     write: Callable[[Path], Reference]
+    single: bool = False
 
 
 def layer_cases() -> Iterator[Case]:

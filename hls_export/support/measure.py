@@ -40,12 +40,14 @@ class Written:
         graph: what :func:`hls_export.read` makes of it.
         reference: computes what is right.
         refused: why there is none of the three.
+        single: see :class:`hls_export.support.cases.Case`.
     """
 
     path: Path
     graph: HardwareGraph | None = None
     reference: Reference | None = None
     refused: str = ""
+    single: bool = False
 
     @property
     def digest(self) -> str:
@@ -65,7 +67,7 @@ def written(case: Case, folder: Path) -> Written:
     path = folder / f"{case.key}.onnx"
     try:
         reference = case.write(path)
-        return Written(path, read(path), reference)
+        return Written(path, read(path), reference, single=case.single)
     except (ExportError, GraphError) as fault:
         return Written(path, refused=_plain(_said(fault), "", folder, path))
 
@@ -125,6 +127,8 @@ def measure(case: Written, column: Column, folder: Path, vectors: int = VECTORS)
     if case.graph is None or case.reference is None:
         return Cell(REFUSED, case.refused, tools=versions)
     x = samples(case.graph, vectors)
+    if case.single:
+        x = x.astype(np.float32).astype(np.float64)
     try:
         expected = case.reference(x)
         if column.backend:

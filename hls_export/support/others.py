@@ -143,7 +143,17 @@ def shipped_cases() -> Iterator[Case]:
     folder = shipped_folder()
     for file in sorted(folder.rglob("*.onnx")):
         name = file.relative_to(folder).as_posix()
-        yield Case("qonnx-" + name.replace("/", "-").removesuffix(".onnx"), SHIPPED, name, _shipped(file))
+        yield Case(
+            "qonnx-" + name.replace("/", "-").removesuffix(".onnx"),
+            SHIPPED,
+            name,
+            _shipped(file),
+            single=True,
+        )
+    text = "mnist-conv/model.onnx with quantizers put in by qonnx's own QuantizeGraph"
+    yield Case(
+        "qonnx-mnist-conv-quantized", SHIPPED, text, _mnist(folder / "mnist-conv" / "model.onnx"), single=True
+    )
 
 
 def shipped_folder() -> Path:
@@ -159,6 +169,46 @@ def _shipped(file: Path) -> Callable[[Path], Reference]:
         return qonnx_reference(path)
 
     return write
+
+
+def _mnist(file: Path) -> Callable[[Path], Reference]:
+    def write(path: Path) -> Reference:
+        write_mnist(file, path)
+        return qonnx_reference(path)
+
+    return write
+
+
+def write_mnist(file: Path, path: Path, bits: int = 6) -> None:
+    """Let qonnx put quantizers with power-of-two scales into its float network for digits.
+
+    Args:
+        file: qonnx's ``mnist-conv/model.onnx``.
+        path: what is written.
+        bits: of weights and activations; pixels and biases have 8.
+    """
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.transformation.quantize_graph import QuantizeGraph
+    from qonnx.util.cleanup import cleanup_model
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = cleanup_model(ModelWrapper(str(file)))
+        places: dict[str, list[Any]] = {}
+        for node in model.graph.node:
+            if node.op_type in ("Conv", "MatMul", "Add"):
+                width = 8 if node.op_type == "Add" else bits
+                scale = _scale(model.get_initializer(node.input[1]), width)
+                places[node.name] = [(("input", 1), (scale, 0, width, 0, 1, "ROUND"))]
+        places["Conv_0"].append((("input", 0), (1.0, 0, 8, 0, 0, "ROUND")))
+        for name, scale in (("Relu_0", 8.0), ("Relu_1", 16.0)):
+            places[name] = [(("output", 0), (scale, 0, bits, 0, 0, "ROUND"))]
+        model.transform(QuantizeGraph({"name": places})).save(str(path))
+
+
+def _scale(values: Array, bits: int) -> float:
+    """The power of two with which the largest value still fits."""
+    return float(2.0 ** (np.ceil(np.log2(np.abs(values).max())) - bits + 1))
 
 
 def qonnx_reference(path: Path) -> Reference:

@@ -132,3 +132,15 @@ def test_batches_of_absurd_size_are_refused(tmp_path):
     path = file.save(tmp_path / "m.onnx", file.quant("x"), out_shape=(2**40, 4))
     with pytest.raises(ExportError, match="has batches of 1,099,511,627,776 samples; export it with a free"):
         execute(path, np.zeros((1, 4)))
+
+
+def test_a_domain_that_the_file_does_not_state(tmp_path):
+    """As qonnx's own QuantizeGraph leaves it."""
+    file = Foreign()
+    path = file.save(tmp_path / "m.onnx", file.quant("x"), out_shape=("n", 4))
+    x = np.random.default_rng(0).normal(size=(9, 4))
+    expected = execute(path, x)
+    model = onnx.load(path)
+    del model.opset_import[1:]
+    path.write_bytes(model.SerializeToString())
+    assert execute(path, x).tolist() == expected.tolist()
