@@ -24,34 +24,14 @@ from hls_export.backends.folder import check_target, new_folder, write_marker
 from hls_export.backends.layer_list import Layer, layer_list
 from hls_export.backends.limits import capabilities, refuse, refuse_prepared, settings_of, weighted
 from hls_export.backends.names import cpp_names
+from hls_export.backends.prepare import prepare
 from hls_export.backends.steady import make_reproducible
 from hls_export.backends.tools import Tool
 from hls_export.handover import write_interface
-from hls_export.hardware import Conv, HardwareGraph, Select
-from hls_export.passes import (
-    annotate,
-    drop_identities,
-    flatten,
-    merge_quantizers,
-    quantize_first,
-)
+from hls_export.hardware import Conv, HardwareGraph
 from hls_export.passes.channels_last import Placed, channels_last
-from hls_export.passes.drop_idle_quantizers import drop_idle_quantizers
-from hls_export.passes.drop_unread import drop_unread
-from hls_export.passes.equal_shapes import equal_shapes
-from hls_export.passes.fit_tables import fit_tables
-from hls_export.passes.flat_last import flat_last
-from hls_export.passes.keep_formats import keep_formats
-from hls_export.passes.maxima_as_pools import maxima_as_pools
-from hls_export.passes.padded_windows import padded_windows, zeros_around
-from hls_export.passes.pairs import pairs
 from hls_export.passes.plain_formats import plain_formats
-from hls_export.passes.selects_as_products import selects_as_products
-from hls_export.passes.sums_as_products import sums_as_products
-from hls_export.passes.tall_kernels import tall_kernels
-from hls_export.passes.two_axes import two_axes
-from hls_export.passes.whole_kernels import is_depthwise, whole_kernels
-from hls_export.passes.wide_enough import wide_enough
+from hls_export.passes.whole_kernels import is_depthwise
 from hls_export.report import FpgaReport
 from torchq.errors import BackendError
 from torchq.formats import FixedPoint
@@ -100,24 +80,6 @@ class Hls4mlBackend(Backend):
     def open(self, path: Path) -> CsimProject:
         """A project that was written before; hls4ml is not needed."""
         return CsimProject(path)
-
-
-def prepare(graph: HardwareGraph, io_type: str, *, depthwise: bool = True) -> HardwareGraph:
-    """The graph in the nodes that hls4ml has, with a type on every edge that is wide enough."""
-    graph = merge_quantizers(flatten(quantize_first(drop_identities(drop_unread(plain_formats(graph))))))
-    graph = maxima_as_pools(sums_as_products(equal_shapes(pairs(graph))))
-    graph = whole_kernels(graph, depthwise=depthwise)
-    if io_type == "io_stream":
-        graph = tall_kernels(graph)
-    graph = padded_windows(annotate(graph), convolutions=io_type == "io_stream")
-    graph = selects_as_products(graph, keep=lambda node: pads_alone(node, graph))
-    graph = drop_identities(flat_last(two_axes(graph)))
-    return wide_enough(fit_tables(drop_idle_quantizers(keep_formats(annotate(graph)))))
-
-
-def pads_alone(node: Select, graph: HardwareGraph) -> bool:
-    """Whether a selection puts zeros around the sample, and does nothing else."""
-    return zeros_around(node, graph.node(node.inputs[0]).shape) is not None
 
 
 def _write(

@@ -7,7 +7,7 @@ import pytest
 from hls_backend_graphs import NETWORKS, random_graph
 
 from hls_export import hardware as hw
-from hls_export.backends.hls4ml import prepare
+from hls_export.backends.prepare import prepare
 from hls_export.emulate import emulate
 from hls_export.passes import annotate
 from hls_export.passes.channels_last import channels_last, in_order, last_axis
