@@ -21,7 +21,8 @@ from hls_export.backends import readback
 from hls_export.backends.base import DEFAULT_PART, Backend, Settings
 from hls_export.backends.csim import CsimProject
 from hls_export.backends.folder import check_target, new_folder, write_marker
-from hls_export.backends.layer_list import Layer, layer_list
+from hls_export.backends.layer_list import layer_list
+from hls_export.backends.layer_view import Layer
 from hls_export.backends.limits import capabilities, refuse, refuse_prepared, settings_of, weighted
 from hls_export.backends.names import cpp_names
 from hls_export.backends.prepare import prepare

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hls_export.backends.layer_list import Layer
+from hls_export.backends.layer_view import Layer
 from hls_export.hardware import Conv, Dense, HardwareGraph
 from hls_export.passes.channels_last import Placed
 from hls_export.report import LayerRow
