@@ -79,6 +79,8 @@ def _measure_case(case: Case, entry: Entry, columns: Sequence[Column], folder: P
     if entry.digest != made.digest:
         entry.digest, entry.cells = made.digest, {}
     for column in columns:
+        if column.key in case.left_out:
+            continue
         old = entry.cells.get(column.key)
         if old and old.result == EXACT and dict(old.tools) == tools(column.backend) and not again:
             continue

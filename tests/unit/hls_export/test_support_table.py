@@ -203,3 +203,23 @@ def test_signs_of_markdown_are_escaped():
     text = page(Record({"QLinear-1": Entry("QLinear", "x * y", "", cells)}, {}))
     assert r"| QLinear 2 | refused: a\|b needs ap\_fixed\<8,3\> |" in text
     assert r"* **QLinear 2** x \* y" in text
+
+
+def test_a_column_that_takes_too_long_is_left_out(cases, tmp_path):
+    cases["others"] = [Case("other", "a tool", "a net", case().write, left_out=frozenset({"emulator"}))]
+    run(tmp_path / "s.md")
+    assert list(Record.load(tmp_path / "s.json").others["other"].cells) == ["onnx"]
+
+
+def test_references_in_float32_get_such_samples(tmp_path):
+    seen = []
+
+    def write(path):
+        model = network()
+        export(model, path, (3,))
+        right = torch_reference(model)
+        return lambda x: seen.append(x) or right(x)
+
+    made = written(Case("a", "b", "c", write, single=True), tmp_path)
+    assert measure(made, column("onnx"), tmp_path, 40).result == "exact"
+    assert np.array_equal(seen[0], seen[0].astype(np.float32))
