@@ -10,4 +10,3 @@ from hls_export.passes.merge_moves import merge_moves as merge_moves
 from hls_export.passes.merge_quantizers import merge_quantizers as merge_quantizers
 from hls_export.passes.quantize_first import quantize_first as quantize_first
 from hls_export.passes.ranges import Bounds as Bounds
-from hls_export.passes.rounding_room import rounding_room as rounding_room

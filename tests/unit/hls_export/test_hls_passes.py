@@ -19,11 +19,10 @@ from hls_export.passes import (
     fuse_relu,
     merge_quantizers,
     quantize_first,
-    rounding_room,
 )
 from hls_export.passes.merge_quantizers import merged_format
 from hls_export.vectors import adversarial
-from torchq.errors import BackendError, ExportError
+from torchq.errors import ExportError
 from torchq.formats import FixedPoint, Overflow, Rounding
 
 SEEDS = range(40)
@@ -197,33 +196,6 @@ def test_flattening_keeps_formats_by_element_where_they_are():
     )
     graph = HardwareGraph(nodes, "x", "flat")
     assert flatten(graph) is graph
-
-
-def test_rounding_room_only_widens():
-    steps = FixedPoint(3, 9)
-    graph = annotate(
-        _behind_input(
-            _dense(np.array([[1.0], [1.0]])),
-            Relu(name="r", inputs=("fc",), shape=(1,)),
-            Quantize(name="o", inputs=("r",), shape=(1,), format=steps),
-        )
-    )
-    roomy = rounding_room(graph)
-    for name in ("fc", "r"):
-        before, after = graph.node(name).format, roomy.node(name).format
-        assert (after.fraction, after.signed) == (before.fraction, before.signed)
-        assert after.width == after.fraction - steps.fraction + 2
-    assert roomy.node("o").format == steps
-    assert rounding_room(roomy).digest() == roomy.digest()
-
-
-def test_rounding_room_does_not_change_a_users_format():
-    last = Quantize(name="o", inputs=("q",), shape=(2,), format=FixedPoint(3, 9))
-    with pytest.raises(BackendError) as fault:
-        rounding_room(_behind_input(last))
-    assert str(fault.value) == (
-        "o rounds q to steps of 64, above everything that it holds; give it more fraction bits"
-    )
 
 
 def test_every_pass_leaves_all_modes_alone():

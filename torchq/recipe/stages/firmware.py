@@ -38,7 +38,7 @@ def export_onnx(recipe: Recipe, run: RunDir, show: Show) -> None:
 
 
 def lower_to_project(recipe: Recipe, run: RunDir, show: Show) -> None:
-    """Write the HLS project of the ONNX file and compile it with g++."""
+    """Write the project of the ONNX file and compile its simulation."""
     lower = recipe.lower
     show.stage(
         "lower", f"{lower.backend} project {PROJECT}/, {lower.part}, {lower.clock_ns:g} ns, {lower.io_type}"
@@ -57,7 +57,7 @@ def lower_to_project(recipe: Recipe, run: RunDir, show: Show) -> None:
     project.compile()
     seconds = time.perf_counter() - began
     report = project.report()
-    show.fact(f"written by {report.tool}; compiled with g++ in {seconds:.1f} s")
+    show.fact(f"written by {report.tool}; compiled in {seconds:.1f} s")
     run.finish("lower", {"project": PROJECT, "compile_s": round(seconds, 3), "report": report.to_dict()})
 
 
