@@ -101,6 +101,8 @@ def refuse_prepared(tool: Tool, graph: HardwareGraph, placed: Placed, settings: 
         reasons.append("the model has no layer behind its input quantizer")
     layers = weighted(graph)
     for node in placed.graph.nodes:
+        if settings.io_type == "io_stream" and node.kind in tool.wrong_streams:
+            reasons.append(f"{node.name} ({node.kind}): what hls4ml makes of it in io_stream is wrong")
         if settings.io_type == "io_stream" and not tool.stream_moves and moved(node, placed):
             reasons.append(
                 f"{node.inputs[0]} is needed with its axes in another order, which io_stream has not"

@@ -108,6 +108,12 @@ def test_the_command_line_says_so_too(tmp_path, capsys):
             "quartus: relu_10 is needed with its axes in another order, which io_stream has not",
         ),
         (
+            residual,
+            {"backend": "catapult", "io_type": "io_stream"},
+            "catapult: concat_11.part1 (concat): what hls4ml makes of it in io_stream is wrong\n"
+            "catapult: concat_11 (concat): what hls4ml makes of it in io_stream is wrong",
+        ),
+        (
             perceptron,
             {"backend": "libero", "io_type": "io_stream"},
             "libero: io_type io_stream is not supported",
