@@ -47,7 +47,7 @@ KINDS = frozenset(
 def capabilities(tool: Tool) -> Capabilities:
     """What hls4ml can write for a tool."""
     return Capabilities(
-        kinds=KINDS,
+        kinds=KINDS - tool.lacks,
         io_types=frozenset(tool.io_types),
         strategies=tool.strategies,
         roundings=frozenset(Rounding),

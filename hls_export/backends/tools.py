@@ -26,6 +26,7 @@ class Tool:
         depthwise: whether it builds depthwise convolutions; else they are written out with zeros.
         io_types: of :data:`hls_export.backends.base.IO_TYPES`.
         stream_moves: whether axes can change their order in io_stream.
+        lacks: kinds of nodes of which hls4ml makes no C++ that compiles.
         wrong_streams: kinds of nodes that hls4ml builds wrongly in io_stream.
         by_element: whether an activation may have a format that differs by element.
     """
@@ -42,6 +43,7 @@ class Tool:
     depthwise: bool = True
     io_types: tuple[str, ...] = IO_TYPES
     stream_moves: bool = False
+    lacks: frozenset[str] = frozenset()
     wrong_streams: frozenset[str] = frozenset()
     by_element: bool = False
 
@@ -82,6 +84,7 @@ TOOLS = (
         part="xcku115-flvb2104-2-i",
         include=(*_AC, "firmware/nnet_utils"),
         depthwise=False,
+        lacks=frozenset({"embedding"}),
         wrong_streams=frozenset({"concat"}),
     ),
     Tool(

@@ -114,6 +114,11 @@ def test_the_command_line_says_so_too(tmp_path, capsys):
             "catapult: concat_11 (concat): what hls4ml makes of it in io_stream is wrong",
         ),
         (
+            NETWORKS["rows"],
+            {"backend": "catapult"},
+            "catapult: embedding_2 (embedding) is not supported",
+        ),
+        (
             perceptron,
             {"backend": "libero", "io_type": "io_stream"},
             "libero: io_type io_stream is not supported",
