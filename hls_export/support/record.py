@@ -39,7 +39,7 @@ class Entry:
 
 
 class Record:
-    """All entries, by key, in the order of the page.
+    """All entries, sorted by key, as on the page.
 
     Args:
         layers: entries of layers.
@@ -86,7 +86,7 @@ class Record:
 
 def _kept(entries: Mapping[str, Entry], cases: Iterable[Case]) -> dict[str, Entry]:
     found = {}
-    for case in cases:
+    for case in sorted(cases, key=lambda case: case.key):
         old = entries.get(case.key)
         found[case.key] = Entry(case.group, case.text, *(() if old is None else (old.digest, old.cells)))
     return found
