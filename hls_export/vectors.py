@@ -87,7 +87,7 @@ def _input_format(graph: HardwareGraph) -> FixedPoint:
 
 
 class _Always:
-    """The vectors that are always worth having, each made when it is asked for: an image has 100,000 of them."""
+    """The vectors that are always worth having, each made when asked for: an image has 100,000 of them."""
 
     def __init__(self, graph: HardwareGraph, lsb: Array, low: Array, high: Array) -> None:
         self.lsb, self.low, self.high = lsb, low, high
