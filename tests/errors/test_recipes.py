@@ -88,7 +88,7 @@ def test_a_missing_key(tmp_path: Path) -> None:
         ("lower.backend=vits", "command line: lower.backend: unknown backend 'vits'; did you mean 'vitis'?"),
         (
             "cost={procss: x}",
-            "command line: cost: unknown setting 'procss' for bits, energy_pj; did you mean",
+            "command line: cost: unknown setting 'procss' for bits, energy_pj, ebops, fpga; did you mean",
         ),
         ("cost={min_sram_size: -1}", "command line: cost: "),
         ("cost={min_sram_size: big}", "command line: cost: "),
