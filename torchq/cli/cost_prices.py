@@ -61,10 +61,15 @@ def priced(subject: Subject, targets: str | None, settings: Sequence[str], *, ty
 
     main = subject.main
     report = report_of(main)
-    totals = {network.name: _total(report_of(network), network.floats) for network in subject.beside}
+    totals, notes = {}, list(subject.notes)
+    for network in subject.beside:
+        try:
+            totals[network.name] = _total(report_of(network), network.floats)
+        except CostError as fault:  # what can be said of the main network is said all the same
+            notes.append(f"{network.name} is left out: {fault.message}")
     beside = {main.name: report.total, **totals} if totals else {}
     table = _types(subject) if types else None
-    return Found(subject.what, main.name, report, beside, subject.notes, table)
+    return Found(subject.what, main.name, report, beside, tuple(notes), table)
 
 
 def _total(report: CostReport, floats: bool) -> dict[str, float]:

@@ -201,6 +201,18 @@ def test_estimates_for_hardware_are_not_shown_for_floats(capsys) -> None:
     assert "lut in LUT (source=estimate" in out
 
 
+@pytest.mark.slow  # alkaid solves every matrix
+def test_a_reference_without_values_is_left_out_with_a_note(capsys) -> None:
+    pytest.importorskip("alkaid")
+    code, out, _ = said(
+        capsys, "jets/autoq_energy", "--targets", "lut", "--set", "adders=alkaid", "--json", "-"
+    )
+    assert code == 0
+    found = json.loads(out)
+    assert list(found["beside"]) == ["BF (16-bit reference)"]
+    assert any(text.startswith("float32 is left out: fc1: alkaid needs") for text in found["remarks"])
+
+
 def test_designs_that_are_only_priced_stand_beside_each_other(capsys) -> None:
     code, out, _ = said(capsys, "paper/table_energy", "--targets", "bits,energy_pj", "--json", "-")
     assert code == 0
