@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from torchq.advice import advice
 from torchq.errors import RecipeError, TorchqError
 from torchq.recipe import yaml
-from torchq.recipe.schema import Part, Recipe
+from torchq.recipe.schema import Recipe
+from torchq.recipe.schema_parts import Part
 from torchq.recipe.schema_prices import PriceRecipe
 
 SHIPPED = Path(__file__).parent / "shipped"

@@ -2,78 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from torchq.errors import TorchqError
-
-_RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)\}")
-
-
-class Part(BaseModel):
-    """A group of keys: known ones only, each of its own type."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-def _quantizer(text: str) -> str:
-    from torchq.quantizers import parse
-
-    try:
-        quantizer = parse(text)
-    except TorchqError as fault:
-        raise ValueError(str(fault)) from None
-    reason = quantizer.hardware_reason()
-    if reason is not None:
-        raise ValueError(f"{reason} (a recipe ends in firmware)")
-    return str(quantizer)
-
-
-def _whole_numbers_as_float(value: Any) -> Any:
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def expand(text: str) -> tuple[str, ...]:
-    """All texts that ``{a..b}`` stands for.
-
-    Raises:
-        ValueError: a range that runs backwards.
-
-    Example:
-        >>> expand("quantized_bits({2..4},0,alpha=1)")
-        ('quantized_bits(2,0,alpha=1)', 'quantized_bits(3,0,alpha=1)', 'quantized_bits(4,0,alpha=1)')
-    """
-    match = _RANGE.search(text)
-    if match is None:
-        return (text,)
-    low, high = int(match[1]), int(match[2])
-    if low > high:
-        raise ValueError(f"the range {match[0]} runs backwards; write {{{high}..{low}}}")
-    return tuple(
-        one
-        for number in range(low, high + 1)
-        for one in expand(text[: match.start()] + str(number) + text[match.end() :])
-    )
-
-
-def _choices(value: Any) -> Any:
-    """One text or a list of texts, with ``{a..b}`` written out."""
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not all(isinstance(t, str) for t in texts):
-        return value
-    return tuple(one for text in texts for one in expand(text))
-
-
-Float = Annotated[float, BeforeValidator(_whole_numbers_as_float)]
-Quantizer = Annotated[str, AfterValidator(_quantizer)]
-Choices = Annotated[tuple[Quantizer, ...], BeforeValidator(_choices), Field(min_length=1)]
-Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+from torchq.recipe.schema_parts import Counts, Float, Part, Quantizer, Training
+from torchq.recipe.schema_search import Pick, Search
 
 
 class Data(Part):
@@ -107,25 +41,6 @@ class Model(Part):
     batch_norm: bool = False
 
 
-class Training(Part):
-    """One training."""
-
-    epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)] = 512
-    learning_rate: Annotated[Float, Field(gt=0)] = 2e-3
-    weight_decay: Annotated[Float, Field(ge=0)] = 0.0
-    schedule: Literal["constant", "cosine"] = "cosine"
-    patience: Annotated[int, Field(ge=1)] | None = None
-
-
-class Quantizers(Part):
-    """The quantizers of the slots of one layer or of a whole network."""
-
-    weight: Quantizer | None = None
-    bias: Quantizer | None = None
-    output: Quantizer | None = None
-
-
 class Uniform(Part):
     """One network quantized the same everywhere."""
 
@@ -140,55 +55,6 @@ class References(Part):
 
     bf: Uniform
     q6: Uniform
-    train: Training
-
-
-class Knobs(Part):
-    """What may change in one layer; each list runs from cheap to dear."""
-
-    weight: Choices | None = None
-    bias: Choices | None = None
-    output: Choices | None = None
-    units: Counts | None = None
-
-
-class Goal(Part):
-    """What the search maximises."""
-
-    kind: Literal["forgiving_factor", "multi_objective"] = "forgiving_factor"
-    cost: str = "energy_pj"
-    delta_p: Annotated[Float, Field(gt=0)] = 8.0
-    delta_n: Annotated[Float, Field(gt=0)] = 8.0
-    rate: Annotated[Float, Field(gt=1)] = 2.0
-    stress: Annotated[Float, Field(gt=0)] = 1.0
-    least_accuracy: Annotated[Float, Field(gt=0, lt=1)] | None = None
-    most_cost: Annotated[Float, Field(gt=0)] | None = None
-
-
-class Search(Part):
-    """The search over the space of schemes."""
-
-    searcher: str = "ax"
-    trials: Annotated[int, Field(gt=0)]
-    seed: Annotated[int, Field(ge=0)] = 0
-    batch: Annotated[int, Field(ge=1)] = 1
-    goal: Goal = Goal()
-    train: Training
-    input: Choices
-    space: Annotated[dict[str, Knobs], Field(min_length=1)]
-    fixed: dict[str, Quantizers] = {}
-
-
-class Pick(Part):
-    """Which trial becomes the firmware: the most accurate one that is cheap enough.
-
-    ``times_lower`` limits a cost figure against BF, ``at_most`` in its own unit.
-    """
-
-    times_lower: dict[str, Annotated[Float, Field(gt=0)]] = {}
-    at_most: dict[str, Annotated[Float, Field(ge=0)]] = {}
-    most_accuracy_lost: Annotated[Float, Field(gt=0, lt=1)] | None = None
-    candidates: Annotated[int, Field(ge=1)] = 1
     train: Training
 
 
@@ -222,7 +88,7 @@ class Recipe(Part):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "cpu"
     data: Data = Data()
     model: Model = Model()
-    cost: dict[str, str | int | float | bool] = {}
+    cost: dict[str, str | int | float | bool] = Field(default_factory=dict)
     train: Training
     references: References
     search: Search

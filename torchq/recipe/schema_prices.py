@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from torchq.recipe.schema import Counts, Model, Part, Quantizer, Quantizers
+from torchq.recipe.schema import Model
+from torchq.recipe.schema_parts import Counts, Part, Quantizer, Quantizers
 
 _NUMBER = re.compile(r"^-?\d+(\.\d+)?$")
 

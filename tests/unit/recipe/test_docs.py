@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from torchq.recipe.schema import Part, Recipe
+from torchq.recipe.schema import Recipe
+from torchq.recipe.schema_parts import Part
 from torchq.recipe.schema_prices import PriceRecipe
 
 PAGE = (Path(__file__).parents[3] / "docs" / "recipes.md").read_text(encoding="utf-8")

@@ -16,7 +16,8 @@ from torchq.data import Dataset
 from torchq.data import load as load_data
 from torchq.graph import trace, workloads
 from torchq.recipe.rundir import RunDir
-from torchq.recipe.schema import Data, Recipe, Training, Uniform
+from torchq.recipe.schema import Data, Recipe, Uniform
+from torchq.recipe.schema_parts import Training
 from torchq.recipe.show import Show
 from torchq.scheme import Scheme
 from torchq.train import History, accuracy, auc, fit, load_weights, predict_logits, roc
