@@ -76,7 +76,7 @@ def _prices_designs(loaded: LoadedRecipe) -> bool:
 
 def _designs(what: str, loaded: LoadedRecipe) -> Subject:
     """The designs of a recipe that only prices: the layers of the first, the totals of all."""
-    from torchq.recipe.stages.pricing import network
+    from torchq.recipe.designs import network
 
     recipe: Any = loaded.content
     designs = [

@@ -252,7 +252,7 @@ def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
     from torchq.cost import figure_of, make_targets
     from torchq.data import DATASETS
     from torchq.models import MODELS
-    from torchq.recipe.stages.workbench import FPGA_FIGURES
+    from torchq.recipe.figures import FPGA_FIGURES
     from torchq.search import SEARCHERS
 
     named: list[tuple[yaml.Path, Any, str]] = [
@@ -296,7 +296,7 @@ def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
 def _meaning_of_prices(recipe: PriceRecipe) -> Iterator[tuple[yaml.Path, str]]:
     """Designs that cannot be priced: to price them takes less than to look for what may be wrong."""
     from torchq.models import MODELS
-    from torchq.recipe.stages.pricing import check_figure, check_settings, priced
+    from torchq.recipe.designs import check_figure, check_settings, priced
 
     for path, check in (
         (("model", "name"), lambda: MODELS.get(recipe.model.name)),

@@ -13,9 +13,9 @@ from rich.console import Console
 from torchq.cli.main import cli, guarded
 from torchq.errors import RecipeError, RunDirError
 from torchq.recipe import find, load, report_run, run_recipe
+from torchq.recipe.designs import priced
 from torchq.recipe.schema_prices import PriceRecipe
 from torchq.recipe.show import Show
-from torchq.recipe.stages.pricing import priced
 
 TABLE, NOTEBOOK = "paper/table_energy", "paper/notebook_energy"
 GOOD = find(TABLE).read_text(encoding="utf-8")

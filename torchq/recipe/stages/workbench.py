@@ -15,6 +15,7 @@ from torchq.cost.figures import target_of
 from torchq.data import Dataset
 from torchq.data import load as load_data
 from torchq.graph import trace, workloads
+from torchq.recipe.figures import FPGA_FIGURES
 from torchq.recipe.rundir import RunDir
 from torchq.recipe.schema import Data, Recipe, Uniform
 from torchq.recipe.schema_parts import Training
@@ -74,10 +75,6 @@ def uniform_scheme(uniform: Uniform) -> Scheme:
     return Scheme.uniform(
         input=uniform.input, weight=uniform.weight, bias=uniform.bias, output=uniform.output
     )
-
-
-FPGA_FIGURES = ("ebops", "lut", "ff", "dsp", "bram", "latency_cycles", "latency_ns", "initiation_interval")
-"""What the report shows of the hardware beside the figures that a recipe names."""
 
 
 def figures(recipe: Recipe) -> tuple[str, ...]:
