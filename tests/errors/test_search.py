@@ -28,6 +28,7 @@ from torchq.search import (
     run_search,
 )
 from torchq.search.ax import _gaussian_process
+from torchq.search.space_knob import SLOTS
 
 ONE = Knob.units("fc1", [8, 16])
 SPACE = Space((ONE, Knob.units("fc2", [4, 8, 16])))
@@ -45,7 +46,7 @@ def told(action: Callable[[], object], kind: type[TorchqError] = SearchError) ->
     [
         (
             lambda: Knob("fc1.weigth", "fc1", "weigth", ("ternary()",)),
-            "knob fc1.weigth: unknown slot 'weigth'; Known: weight, bias, output, units, input",
+            f"knob fc1.weigth: unknown slot 'weigth'; did you mean 'weight'? Known: {', '.join(SLOTS)}",
         ),
         (
             lambda: Knob.quantizer("fc1", "weight", []),

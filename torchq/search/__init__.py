@@ -24,6 +24,7 @@ from torchq.search.pick import Limit as Limit
 from torchq.search.pick import Pick as Pick
 from torchq.search.pick import pick as pick
 from torchq.search.random import RandomSearcher as RandomSearcher
-from torchq.search.space import Knob as Knob
 from torchq.search.space import Space as Space
+from torchq.search.space_knob import Knob as Knob
+from torchq.search.space_settings import Settings as Settings
 from torchq.search.trial import Trial as Trial

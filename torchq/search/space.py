@@ -1,106 +1,23 @@
-"""``Knob`` and ``Space``: what a search may change, and the schemes that its points stand for."""
+"""``Space``: what a search may change, and the schemes and settings that its points stand for."""
 
 from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from torchq.errors import SearchError
 from torchq.scheme import Scheme
-
-SLOTS = ("weight", "bias", "output", "units", "input")
-"""What a knob can turn: a layer's quantizers, its number of neurons, or the quantizer of the input."""
+from torchq.search.space_knob import Knob, Option
+from torchq.search.space_settings import ACTIVATIONS, Settings, activation_of
 
 Point = Mapping[str, int]
 """A choice for every knob: knob name -> index into its options."""
 
 Position = Mapping[str, float]
 """A place between points: knob name -> index that need not be whole."""
-
-
-@dataclass(frozen=True)
-class Knob:
-    """One thing that a search may change: a slot and its options, ordered from cheap to dear.
-
-    The order matters: searchers take neighbouring options to behave alike.
-
-    Args:
-        name: how points and journals call it; ``"fc1.weight"`` by the constructors below.
-        layer: the layer's name or glob; ignored where ``slot`` is ``"input"``.
-        slot: one of :data:`SLOTS`.
-        options: quantizer texts, or numbers of neurons where ``slot`` is ``"units"``.
-
-    Raises:
-        SearchError: an unknown slot, no options, the same option twice, or an option of the wrong sort.
-
-    Example:
-        >>> Knob.units("fc1", [64, 16, 32])
-        Knob(name='fc1.units', layer='fc1', slot='units', options=(16, 32, 64))
-    """
-
-    name: str
-    layer: str
-    slot: str
-    options: tuple[str | int, ...]
-
-    def __post_init__(self) -> None:
-        if self.slot not in SLOTS:
-            raise SearchError(
-                f"knob {self.name}: unknown slot {self.slot!r}", hint=f"Known: {', '.join(SLOTS)}"
-            )
-        object.__setattr__(self, "options", tuple(self.options))
-        if not self.options:
-            raise SearchError(
-                f"knob {self.name}: has no options", hint="give at least one, or leave the knob out"
-            )
-        for option in self.options:
-            self._check(option)
-        for option in self.options:
-            if self.options.count(option) > 1:
-                raise SearchError(f"knob {self.name}: the option {option} stands twice", hint="remove one")
-
-    def _check(self, option: Any) -> None:
-        if self.slot != "units":
-            if not isinstance(option, str):
-                raise SearchError(f"knob {self.name}: got {option!r}, the text of a quantizer is needed")
-        elif isinstance(option, bool) or not isinstance(option, int) or option < 1:
-            raise SearchError(f"knob {self.name}: got {option!r}, a whole number of at least 1 is needed")
-
-    @classmethod
-    def quantizer(cls, layer: str, slot: str, texts: Iterable[str]) -> Knob:
-        """A knob for the quantizer of a slot; the texts are made canonical and ordered by width.
-
-        Texts of equal width keep the order they came in.
-
-        Raises:
-            SearchError: as :class:`Knob`.
-            QuantizerError: a text that is no quantizer.
-        """
-        from torchq.quantizers import parse
-
-        quantizers = sorted((parse(text) for text in texts), key=lambda quantizer: quantizer.bits)
-        return cls(_name(layer, slot), layer, slot, tuple(str(quantizer) for quantizer in quantizers))
-
-    @classmethod
-    def input(cls, texts: Iterable[str]) -> Knob:
-        """A knob for the quantizer of the model's input, ordered as in :meth:`quantizer`."""
-        return cls.quantizer("", "input", texts)
-
-    @classmethod
-    def units(cls, layer: str, counts: Iterable[int]) -> Knob:
-        """A knob for the number of neurons of a layer, ordered from few to many."""
-        return cls(_name(layer, "units"), layer, "units", tuple(sorted(counts)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {"name": self.name, "layer": self.layer, "slot": self.slot, "options": list(self.options)}
-
-
-def _name(layer: str, slot: str) -> str:
-    return "input" if slot == "input" else f"{layer}.{slot}"
 
 
 @dataclass(frozen=True)
@@ -137,12 +54,12 @@ class Space:
             if knob.name in names:
                 raise SearchError(f"two knobs are called {knob.name}", hint="rename or remove one")
             names.add(knob.name)
-            target = ("" if knob.slot == "input" else knob.layer, knob.slot)
-            if target in targets:
-                raise SearchError(
-                    f"the knobs {targets[target]} and {knob.name} turn the same thing", hint="remove one"
-                )
-            targets[target] = knob.name
+            for target in _targets(knob):
+                if target in targets:
+                    raise SearchError(
+                        f"the knobs {targets[target]} and {knob.name} turn the same thing", hint="remove one"
+                    )
+                targets[target] = knob.name
 
     @property
     def cardinality(self) -> int:
@@ -158,14 +75,31 @@ class Space:
         self.check(point)
         scheme = self.base
         for knob in self.knobs:
-            option = knob.options[point[knob.name]]
-            if isinstance(option, int):
-                scheme = scheme.with_units(knob.layer, option)
-            elif knob.slot == "input":
-                scheme = scheme.with_input(option)
-            else:
-                scheme = scheme.with_slot(knob.layer, knob.slot, option)
+            scheme = _turned(scheme, knob, knob.options[point[knob.name]])
         return scheme
+
+    def settings(self, point: Point) -> Settings:
+        """What a point says beside its scheme: learning rate, pruning, folding, activations.
+
+        Raises:
+            SearchError: as :meth:`scheme`.
+
+        Example:
+            >>> space = Space((Knob.learning_rate([1e-3, 1e-2]), Knob.pruning("*", [0.0, 0.5])))
+            >>> space.settings({"learning_rate": 1, "*.pruning": 0}).to_dict()
+            {'learning_rate': 0.01, 'pruning': {'*': 0.5}}
+        """
+        self.check(point)
+        chosen: dict[str, dict[str, Any]] = {"pruning": {}, "activation": {}}
+        whole: dict[str, Any] = {"learning_rate": None, "fold": None}
+        for knob in self.knobs:
+            option = knob.options[point[knob.name]]
+            if knob.slot in whole:
+                whole[knob.slot] = option
+            elif knob.slot in chosen:
+                value = activation_of(str(option)) if knob.slot == "activation" else option
+                chosen[knob.slot] |= dict.fromkeys(knob.layers, value)
+        return Settings(whole["learning_rate"], chosen["pruning"], whole["fold"], chosen["activation"])
 
     def check(self, point: Point) -> None:
         """Raise SearchError unless the point has one existing option for every knob."""
@@ -219,6 +153,29 @@ class Space:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; two spaces are the same if their data are."""
         return {"knobs": [knob.to_dict() for knob in self.knobs], "base": self.base.to_dict()}
+
+
+def _targets(knob: Knob) -> list[tuple[str, str]]:
+    """(layer, slot) of all that a knob turns; a quantizer in an activation's place is its output as well."""
+    found = [(layer, knob.slot) for layer in knob.layers or ("",)]
+    if knob.slot == "activation" and any(option not in ACTIVATIONS for option in knob.options):
+        found += [(layer, "output") for layer in knob.layers]
+    return found
+
+
+def _turned(scheme: Scheme, knob: Knob, option: Option) -> Scheme:
+    """The scheme with one choice made; choices that are no part of a scheme leave it as it is."""
+    if knob.slot == "units":
+        counts = option if isinstance(option, tuple) else (option,) * len(knob.layers)
+        for layer, count in zip(knob.layers, counts, strict=True):
+            scheme = scheme.with_units(layer, int(count))
+    elif knob.slot == "input":
+        scheme = scheme.with_input(str(option))
+    elif knob.slot not in ("learning_rate", "pruning", "fold") and option not in ACTIVATIONS:
+        slot = "output" if knob.slot == "activation" else knob.slot
+        for layer in knob.layers:
+            scheme = scheme.with_slot(layer, slot, str(option))
+    return scheme
 
 
 def _ranked(value: float, count: int) -> list[tuple[float, int]]:
