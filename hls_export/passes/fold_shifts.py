@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -27,24 +28,24 @@ def fold_shifts(graph: HardwareGraph) -> HardwareGraph:
         >>> folded.names, folded.node("fc").weight.tolist(), str(folded.node("fc").weight_format)
         (('x', 'fc'), [[0.75]], 'ap_fixed<3,1,RND_CONV,SAT>')
     """
-    for scale in graph.nodes:
-        if not isinstance(scale, ScaleShift) or scale.shift is not None:
-            continue
-        product = graph.node(scale.inputs[0])
-        alone = len(graph.consumers(product.name)) == 1 and product.name != graph.output
-        power = _power(scale)
-        if isinstance(product, Dense | Conv) and alone and power is not None and product.shape == scale.shape:
-            folded = _folded(product, scale, power)
-            nodes: list[Node] = []
-            for node in graph.nodes:
-                if node is product:
-                    nodes.append(folded)
-                elif node is not scale:
-                    inputs = tuple(folded.name if name == scale.name else name for name in node.inputs)
-                    nodes.append(replace(node, inputs=inputs))
-            output = folded.name if graph.output == scale.name else graph.output
-            return fold_shifts(graph.with_nodes(nodes, output))
-    return graph
+    readers = Counter(name for node in graph.nodes for name in node.inputs)
+    output = graph.output
+    kept: dict[str, Node] = {}
+    instead: dict[str, str] = {}
+    for original in graph.nodes:
+        node = replace(original, inputs=tuple(instead.get(name, name) for name in original.inputs))
+        product = kept[node.inputs[0]] if isinstance(node, ScaleShift) else None
+        if isinstance(node, ScaleShift) and node.shift is None and isinstance(product, Dense | Conv):
+            alone = readers[product.name] == 1 and product.name != output
+            power = _power(node)
+            if alone and power is not None and product.shape == node.shape:
+                kept[product.name] = _folded(product, node, power)
+                instead[node.name] = product.name
+                readers[product.name] = readers[node.name]
+                output = product.name if output == node.name else output
+                continue
+        kept[node.name] = node
+    return graph.with_nodes(kept.values(), output) if instead else graph
 
 
 def _power(node: ScaleShift) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import replace
 
 from hls_export.hardware import HardwareGraph, Node, Reshape, Select, Transpose
@@ -25,35 +25,26 @@ def merge_moves(graph: HardwareGraph) -> HardwareGraph:
         >>> merged.names, merged.output, merged.node("part").indices.tolist()
         (('x', 'part'), 'part', [[3], [0]])
     """
-    while True:
-        pair = next(_pairs(graph), None)
-        if pair is None:
-            return graph
-        first, second, merged = pair
-        nodes = []
-        for node in graph.nodes:
-            if node is second:
-                nodes.append(merged)
-            elif node is not first:
-                inputs = tuple(merged.name if name == second.name else name for name in node.inputs)
-                nodes.append(replace(node, inputs=inputs))
-        graph = graph.with_nodes(nodes, merged.name if graph.output == second.name else graph.output)
-
-
-def _pairs(graph: HardwareGraph) -> Iterator[tuple[Node, Node, Node]]:
-    readers: dict[str, int] = {}
+    readers = Counter(name for node in graph.nodes for name in node.inputs)
+    output = graph.output
+    kept: dict[str, Node] = {}
+    instead: dict[str, str] = {}
     for node in graph.nodes:
-        for name in node.inputs:
-            readers[name] = readers.get(name, 0) + 1
-    by_name = {node.name: node for node in graph.nodes}
-    for second in graph.nodes:
-        if not isinstance(second, Reshape | Transpose | Select):
-            continue
-        first = by_name[second.inputs[0]]
-        if readers[first.name] == 1 and first.name != graph.output:
-            merged = _merged(first, second)
-            if merged is not None:
-                yield first, second, merged
+        made = replace(node, inputs=tuple(instead.get(name, name) for name in node.inputs))
+        merged: Node | None = made
+        while merged is not None:
+            made = merged
+            first = kept.get(made.inputs[0]) if isinstance(made, _MOVES) else None
+            alone = first is not None and readers[first.name] == 1 and first.name != output
+            merged = _merged(first, made) if alone and first is not None else None
+            if merged is not None and first is not None:
+                del kept[first.name]
+        if made.name != node.name:
+            instead[node.name] = made.name
+            readers[made.name] = readers[node.name]
+            output = made.name if output == node.name else output
+        kept[made.name] = made
+    return graph.with_nodes(kept.values(), output) if len(kept) < len(graph.nodes) else graph
 
 
 def _merged(first: Node, second: Node) -> Node | None:
@@ -75,3 +66,6 @@ def _merged(first: Node, second: Node) -> Node | None:
             axes = tuple(first.axes[axis] for axis in second.axes)
             return replace(second, inputs=first.inputs, axes=axes)
     return None
+
+
+_MOVES = (Reshape, Transpose, Select)

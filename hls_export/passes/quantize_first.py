@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -27,39 +29,53 @@ def quantize_first(graph: HardwareGraph) -> HardwareGraph:
         >>> swapped.names, swapped.output, swapped.node("q").shape
         (('x', 'q', 'flat'), 'flat', (2, 2))
     """
-    while True:
-        pair = _pair(graph)
-        if pair is None:
-            return graph
-        move, quantizer = pair
-        shape = graph.node(move.inputs[0]).shape
-        first = replace(
-            quantizer,
-            inputs=move.inputs,
-            shape=shape,
-            format=_before(quantizer, move, shape),
-            tensor=f"{quantizer.tensor}.moved",
-        )
-        second = replace(move, inputs=(quantizer.name,), tensor=quantizer.tensor)
-        nodes: list[Node] = []
-        for node in graph.nodes:
-            if node is move:
-                nodes += [first, second]
-            elif node is not quantizer:
-                inputs = tuple(second.name if name == quantizer.name else name for name in node.inputs)
-                nodes.append(replace(node, inputs=inputs))
-        output = second.name if graph.output == quantizer.name else graph.output
-        graph = graph.with_nodes(nodes, output)
-
-
-def _pair(graph: HardwareGraph) -> tuple[Node, Quantize] | None:
+    by_name = {node.name: node for node in graph.nodes}
+    readers = Counter(name for node in graph.nodes for name in node.inputs)
+    moved: dict[str, list[Node]] = {}
+    gone: set[str] = set()
+    instead: dict[str, str] = {}
     for node in graph.nodes:
         if isinstance(node, Quantize):
-            source = graph.node(node.inputs[0])
-            alone = len(graph.consumers(source.name)) == 1 and _movable(node, source)
-            if alone and _of_raw_input(graph, source):
-                return source, node
-    return None
+            chain = _chain(by_name, readers, node)
+            if chain:
+                moved[node.name] = _swapped(by_name, node, chain)
+                instead[node.name] = chain[0].name
+                gone |= {move.name for move in chain}
+    if not moved:
+        return graph
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if node.name in moved:
+            nodes += moved[node.name]
+        elif node.name not in gone:
+            inputs = tuple(instead.get(name, name) for name in node.inputs)
+            nodes.append(replace(node, inputs=inputs))
+    return graph.with_nodes(nodes, instead.get(graph.output, graph.output))
+
+
+def _chain(by_name: Mapping[str, Node], readers: Mapping[str, int], node: Quantize) -> list[Node]:
+    """The moves that a quantizer may go in front of, the nearest first."""
+    source = by_name[node.inputs[0]]
+    if not _of_raw_input(by_name, source):
+        return []
+    chain: list[Node] = []
+    while isinstance(source, _MOVES) and readers[source.name] == 1 and _movable(node, source):
+        chain.append(source)
+        source = by_name[source.inputs[0]]
+    return chain
+
+
+def _swapped(by_name: Mapping[str, Node], node: Quantize, chain: list[Node]) -> list[Node]:
+    """The quantizer and behind it the moves; each hands on what the quantizer behind it did before."""
+    grid, shape, tensor = node.format, node.shape, node.tensor
+    moves: list[Node] = []
+    for move in chain:
+        moves.append(replace(move, tensor=tensor))
+        before = by_name[move.inputs[0]].shape
+        grid, shape, tensor = _before(grid, shape, move, before), before, f"{tensor}.moved"
+    first = replace(node, inputs=chain[-1].inputs, shape=shape, format=grid, tensor=tensor)
+    moves[-1] = replace(moves[-1], inputs=(node.name,))
+    return [first, *reversed(moves)]
 
 
 def _movable(node: Quantize, source: Node) -> bool:
@@ -70,20 +86,21 @@ def _movable(node: Quantize, source: Node) -> bool:
     return isinstance(source, _MOVES)
 
 
-def _of_raw_input(graph: HardwareGraph, node: Node) -> bool:
+def _of_raw_input(by_name: Mapping[str, Node], node: Node) -> bool:
     while isinstance(node, _MOVES):
-        node = graph.node(node.inputs[0])
+        node = by_name[node.inputs[0]]
     return isinstance(node, Input)
 
 
-def _before(node: Node, move: Node, shape: tuple[int, ...]) -> FixedPoint | None:
-    """The format as it was in front of the move."""
-    grid = node.format
+def _before(
+    grid: FixedPoint | None, behind: tuple[int, ...], move: Node, shape: tuple[int, ...]
+) -> FixedPoint | None:
+    """The format as it was in front of the move; ``behind`` is the shape behind it."""
     if grid is None or grid.is_scalar:
         return grid
     places = np.arange(math.prod(shape)).reshape(shape)
     there = places.transpose(move.axes) if isinstance(move, Transpose) else places
     order = np.argsort(there.reshape(-1))
-    fields = (np.broadcast_to(np.asarray(f), node.shape) for f in (grid.width, grid.integer, grid.signed))
+    fields = (np.broadcast_to(np.asarray(f), behind) for f in (grid.width, grid.integer, grid.signed))
     width, integer, signed = (field.reshape(-1)[order].reshape(shape) for field in fields)
     return replace(grid, width=width, integer=integer, signed=signed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -25,7 +26,7 @@ class Reader:
     def __init__(self, file: OnnxFile, constants: dict[str, Constant], ops: list[Op]) -> None:
         self.file = file
         self.constants = constants
-        self.readers = {name: sum(name in op.inputs for op in ops) for op in ops for name in op.inputs}
+        self.readers = Counter(name for op in ops for name in set(op.inputs))
         self.nodes: dict[str, Node] = {}
         self.made: dict[str, str] = {}
         self.add(Input(name=file.input, shape=file.input_shape), file.input)
