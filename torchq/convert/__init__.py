@@ -6,3 +6,5 @@ from torchq.convert.floats import dequantize as dequantize
 from torchq.convert.frozen import freeze as freeze
 from torchq.convert.report import hardware_reasons as hardware_reasons
 from torchq.convert.report import left_float as left_float
+from torchq.convert.resize import neurons as neurons
+from torchq.convert.resize import widened as widened

@@ -42,7 +42,7 @@ def quantize(
     scheme: Scheme,
     example: Tensor | tuple[int, ...] | None = None,
     *,
-    fold: Literal["train", "now"] = "train",
+    fold: Literal["train", "now", "apart"] = "train",
     folding: Folding = "ema_stats",
     freeze_delay: int | None = None,
     prefer_adaptive: bool = False,
@@ -65,7 +65,8 @@ def quantize(
         example: a batch ``[n, ...]`` or the shape of one sample; if given, the shapes are checked as well.
         fold: ``"train"`` keeps the batch norm's parameters and statistics for training
             (:class:`~torchq.nn.QLinearBatchNorm1d`); ``"now"`` folds its running statistics into the float
-            weights, and is done with it.
+            weights, and is done with it; ``"apart"`` folds nothing: batch norms become layers of their own
+            (:class:`~torchq.nn.QBatchNorm1d`), with their slots in the scheme.
         folding: for ``"train"``: which statistics the weights are folded with in training.
         freeze_delay: for ``"train"``: training steps until the statistics stay as they are; None for never.
         prefer_adaptive: the outputs of relus get ``quantized_adaptive`` in the place of ``quantized_relu``
@@ -87,18 +88,18 @@ def quantize(
         >>> [type(layer).__name__ for layer in quantize(model, scheme).children()]
         ['QLinear', 'QReLU', 'QLinear', 'QInput']
     """
-    if fold not in ("train", "now"):
-        raise SchemeError(f"fold must be 'train' or 'now', got {fold!r}")
+    if fold not in ("train", "now", "apart"):
+        raise SchemeError(f"fold must be 'train', 'now' or 'apart', got {fold!r}")
     traced = symbolic(copy.deepcopy(model))
     result = fx.GraphModule(traced.root, traced.graph, type(model).__name__)
     functions_to_modules(result, traced)
     found = read_steps(result, result.graph)
-    check_scheme(found, scheme)
+    check_scheme(found, scheme, folded=fold != "apart")
     resize(found, scheme.units)
     options: dict[str, Any] | None = (
         {"folding": folding, "freeze_delay": freeze_delay} if fold == "train" else None
     )
-    for chain in chains(found):
+    for chain in chains(found, alone=fold == "apart"):
         _convert(result, found, chain, scheme, options, prefer_adaptive)
     for step in found.steps:
         if isinstance(step.module, QLayer):

@@ -15,8 +15,13 @@ from torchq.nn.registry import LAYERS, replacement
 from torchq.scheme import CLASS, Scheme
 
 
-def check_scheme(found: Symbolic, scheme: Scheme) -> None:
+def check_scheme(found: Symbolic, scheme: Scheme, *, folded: bool = True) -> None:
     """Refuse what could only be a slip of the pen; a class that the model has none of is just a default.
+
+    Args:
+        found: the traced model.
+        scheme: what goes where.
+        folded: whether batch norms are folded into the layers before them.
 
     Raises:
         SchemeError: patterns that match no layer, or slots that a layer lacks; all are named at once.
@@ -31,7 +36,7 @@ def check_scheme(found: Symbolic, scheme: Scheme) -> None:
     faults = [_unmatched(name, layers, classes) for name in scheme.unused(layers, known)]
     for name, slots in scheme.layers.items():
         if name in layers:
-            faults += [fault for slot in slots if (fault := _slot_fault(found, layers[name], slot))]
+            faults += [fault for slot in slots if (fault := _slot_fault(found, layers[name], slot, folded))]
     if len(faults) == 1:
         raise faults[0]
     if faults:
@@ -60,12 +65,13 @@ def _unmatched(key: str, layers: Mapping[str, Step], classes: set[str]) -> Schem
     )
 
 
-def _slot_fault(found: Symbolic, step: Step, slot: str) -> SchemeError | None:
+def _slot_fault(found: Symbolic, step: Step, slot: str, folded: bool) -> SchemeError | None:
     module = module_of(step)
     what = f"{step.name} ({type(module).__name__})"
     layer = layer_of(step)
     before = found.step(step.source)
-    if before is not None and is_float(before) and replacement([module_of(before), module]):
+    row = [] if before is None or not is_float(before) else [module_of(before), module]
+    if folded and replacement(row):
         hint = f"it is folded into {step.source}; give that the quantizer"
         return SchemeError(f"{what} has no slot {slot!r}", hint=hint)
     if layer is None:

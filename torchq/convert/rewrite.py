@@ -60,10 +60,10 @@ def free_name(result: nn.Module, name: str) -> str:
     return name
 
 
-def chains(found: Symbolic) -> list[Chain]:
+def chains(found: Symbolic, *, alone: bool = False) -> list[Chain]:
     """The float modules, alone or several in a row, that quantized layers stand for; long rows first.
 
-    A module that is called several times is there once, and alone.
+    A module that is called several times is there once, and alone; with ``alone`` all of them are.
     """
     matched: list[Chain] = []
     taken: set[str] = set()
@@ -78,7 +78,7 @@ def chains(found: Symbolic) -> list[Chain]:
             row.append(following)
             layer = replacement([module_of(s) for s in row])
             longest = longest if layer is None else (list(row), layer)
-            following = _only_reader(found, following)
+            following = None if alone else _only_reader(found, following)
         if longest is not None:
             matched.append(longest)
             taken |= {s.name for s in longest[0]}

@@ -100,7 +100,7 @@ def test_faults_of_folding_are_named() -> None:
         )
     with pytest.raises(SchemeError) as unknown:
         quantize(net, UNIFORM, fold="later")  # type: ignore[arg-type]
-    assert str(unknown.value) == "fold must be 'train' or 'now', got 'later'"
+    assert str(unknown.value) == "fold must be 'train', 'now' or 'apart', got 'later'"
 
 
 # ---------------------------------------------------------------------- freezing

@@ -127,7 +127,10 @@ def test_frozen_parameters_stay_frozen() -> None:
             "units are only taken away; make the float model larger",
         ),
         ({"fc2": 1}, "units: fc2 makes the model's 2 outputs; only the layers before it can lose neurons"),
-        ({"relu1": 1}, "units: relu1 is a ReLU; only a float Linear has neurons to choose from"),
+        (
+            {"relu1": 1},
+            "units: relu1 is a ReLU; only a float Linear, Conv1d or Conv2d has neurons to choose from",
+        ),
         (
             {"fc3": 1},
             "the scheme names 'fc3', which matches no layer; did you mean 'fc2'? Layers: fc1, relu1, fc2",
@@ -144,7 +147,10 @@ def test_quantized_layers_have_no_neurons_to_choose_from() -> None:
     quantized = quantize(model(), UNIFORM)
     with pytest.raises(SchemeError) as caught:
         quantize(quantized, Scheme(units={"fc1": 2}))
-    assert str(caught.value) == "units: fc1 is a QLinear; only a float Linear has neurons to choose from"
+    assert (
+        str(caught.value)
+        == "units: fc1 is a QLinear; only a float Linear, Conv1d or Conv2d has neurons to choose from"
+    )
     half = nn.Sequential(OrderedDict(fc1=nn.Linear(3, 4), fc2=quantized.get_submodule("fc2")))
     with pytest.raises(SchemeError) as reader:
         quantize(half, Scheme(units={"fc1": 2}))
