@@ -206,7 +206,7 @@ def test_a_line_that_is_no_trial(tmp_path: Path) -> None:
         with_line(4, "{}\n")
         == f"{path}:4: not a trial (number, point, scheme, seed, status missing); {after}"
     )
-    assert with_line(4, lines[2]) == f"{path}:4: not a trial (trial 1 stands on line 3 already); {after}"
+    assert with_line(4, lines[2]) == f"{path}:4: not a trial (trial 0 stands on line 3 already); {after}"
     odd = json.dumps({**json.loads(lines[4]), "colour": "red"}) + "\n"
     assert with_line(5, odd) == f"{path}:5: not a trial (colour unknown); {after}"
     odd = json.dumps({**json.loads(lines[4]), "status": "done"}) + "\n"
@@ -221,7 +221,10 @@ def test_a_line_that_is_no_trial(tmp_path: Path) -> None:
     assert path.read_text().startswith("my notes\n"), "nothing of the user's is lost"
     assert with_line(1, "{}\n") == f"{path}:1: not the head of a journal (no torchq search journal); {after}"
     head = json.dumps({**json.loads(lines[0]), "layout": 9}) + "\n"
-    assert with_line(1, head) == f"{path}:1: not the head of a journal (layout 9 is not known, 1 is); {after}"
+    assert (
+        with_line(1, head)
+        == f"{path}:1: not the head of a journal (layout 9 is not known, up to 2 are); {after}"
+    )
 
 
 def test_someone_elses_file_without_a_line_end_is_left_alone(tmp_path: Path) -> None:

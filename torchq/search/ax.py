@@ -17,9 +17,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from torchq.errors import SearchError
-from torchq.search.base import SEARCHERS, Outcome, Searcher
-from torchq.search.goal import Goal
+from torchq.search.base import SEARCHERS, Searcher
+from torchq.search.goal import Goal, Outcome
 from torchq.search.space import Point, Position, Space
+from torchq.search.trial import Proposal
 
 if TYPE_CHECKING:
     from ax.api.client import Client  # noqa: TID251
@@ -119,20 +120,21 @@ class AxSearcher(Searcher):
             fixed | {places[name]: float(value) for name, value in wish.items()} for wish in wishes.values()
         ]
 
-    def _begin(self, number: int, point: Point) -> None:
+    def _begin(self, proposal: Proposal) -> None:
         if self._free:
             client = self._ax()
             with _quiet():
-                self._index[number] = client.attach_trial(
-                    {_parameter(i): float(point[knob.name]) for i, knob in enumerate(self._free)}
+                self._index[proposal.number] = client.attach_trial(
+                    {_parameter(i): float(proposal.point[knob.name]) for i, knob in enumerate(self._free)}
                 )
 
-    def _observe(self, number: int, outcome: Outcome) -> None:
+    def _observe(self, proposal: Proposal, outcome: Outcome) -> None:
         self._observed += 1
         self._worst = [min(pair) for pair in zip(self._worst or outcome.values, outcome.values, strict=True)]
-        self._complete(number, outcome.values)
+        self._complete(proposal.number, outcome.values)
 
-    def _reject(self, number: int, reason: str) -> None:
+    def _reject(self, proposal: Proposal, reason: str) -> None:
+        number = proposal.number
         if self._worst:
             self._complete(number, self._worst)
         elif number in self._index:

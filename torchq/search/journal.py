@@ -1,4 +1,4 @@
-"""``Journal``: every trial as one JSON line, on the disk before the next one starts."""
+"""``Journal``: what was asked and what came out as JSON lines, each on the disk before the search goes on."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from types import TracebackType
 from typing import Any
 
 from torchq.errors import RunDirError, SearchError
-from torchq.search.trial import Trial, versions
+from torchq.search.trial import Asked, Trial, versions
 
 KIND = "torchq search journal"
-LAYOUT = 1
+LAYOUT = 2
+READABLE = (1, 2)
+"""Layouts that are read; the first one had no lines of what was asked."""
 
 
 class Journal:
-    """A file of JSON lines: first what is searched, then one line for every trial that ended.
+    """A file of JSON lines: first what is searched, then a line for every ask and for every trial that ended.
 
-    A trial is written with one ``write``, flushed to the disk, and only then counts as done: a process that
-    is killed at any moment loses at most the trial it was in. A last line that was cut short is taken away,
-    with a note. One process at a time may hold a journal.
+    A line is written with one ``write``, flushed to the disk, and only then counts: a process that is killed
+    at any moment loses at most the trials it was in, and knows which they were. A last line that was cut
+    short is taken away, with a note. One process at a time may hold a journal.
 
     Args:
         path: the file; it is made if it does not exist.
@@ -36,13 +38,15 @@ class Journal:
         RunDirError: the file cannot be written.
 
     Attributes:
-        trials: what the file holds, in the order of the file.
+        events: what the file holds, in the order of the file.
+        trials: the trials among them.
         notes: sentences about what was mended on opening.
     """
 
     def __init__(self, path: str | Path, identity: Mapping[str, Any]) -> None:
         self.path = Path(path)
         self.notes: list[str] = []
+        self.events: list[Asked | Trial] = []
         self.trials: list[Trial] = []
         self._handle = -1
         try:
@@ -57,19 +61,24 @@ class Journal:
             self.close()
             raise
 
-    def append(self, trial: Trial) -> None:
-        """Write a trial; when this returns, it is on the disk.
+    def append(self, event: Asked | Trial) -> None:
+        """Write a trial, or what was asked; when this returns, it is on the disk.
 
         Raises:
             RunDirError: the disk is full or gone; the file is left as it was before.
         """
         before = os.fstat(self._handle).st_size
         try:
-            self._write(_line(trial.to_dict()).encode())
+            self._write(_line(event.to_dict()).encode())
         except OSError as fault:
             os.ftruncate(self._handle, before)
             raise _unwritable(self.path, fault) from fault
-        self.trials.append(trial)
+        self._keep(event)
+
+    def _keep(self, event: Asked | Trial) -> None:
+        self.events.append(event)
+        if isinstance(event, Trial):
+            self.trials.append(event)
 
     def close(self) -> None:
         """Let go of the file; another process may open it."""
@@ -99,7 +108,7 @@ class Journal:
             self._write(first)
             _sync_folder(self.path.parent)
             return
-        found, trials, sound = _parse(self.path, data)
+        found, events, sound = _parse(self.path, data)
         _compare(self.path, found, header)
         if sound < len(data):
             os.ftruncate(self._handle, sound)
@@ -109,7 +118,8 @@ class Journal:
             self._write(b"\n")
         if found.get("versions") != header["versions"]:
             self.notes.append(f"{self.path}: was begun with {_said(found.get('versions', {}))}")
-        self.trials = trials
+        for event in events:
+            self._keep(event)
 
 
 def read_journal(path: str | Path) -> tuple[dict[str, Any], tuple[Trial, ...]]:
@@ -123,8 +133,8 @@ def read_journal(path: str | Path) -> tuple[dict[str, Any], tuple[Trial, ...]]:
         data = path.read_bytes()
     except OSError as fault:
         raise SearchError(f"{path}: cannot be read ({fault.strerror or fault})") from fault
-    header, trials, _ = _parse(path, data)
-    return dict(header["identity"]), tuple(trials)
+    header, events, _ = _parse(path, data)
+    return dict(header["identity"]), tuple(event for event in events if isinstance(event, Trial))
 
 
 def _header(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,10 +159,10 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{value!r} has no place in a journal")
 
 
-def _parse(path: Path, data: bytes) -> tuple[dict[str, Any], list[Trial], int]:
-    """Header, trials, and how many bytes are sound: fewer than there are if the last line was cut short."""
+def _parse(path: Path, data: bytes) -> tuple[dict[str, Any], list[Asked | Trial], int]:
+    """Header, events, and how many bytes are sound: fewer than there are if the last line was cut short."""
     header: dict[str, Any] | None = None
-    trials: list[Trial] = []
+    events: list[Asked | Trial] = []
     seen: dict[int, int] = {}
     sound = 0
     for number, line in enumerate(data.splitlines(keepends=True), 1):
@@ -160,12 +170,14 @@ def _parse(path: Path, data: bytes) -> tuple[dict[str, Any], list[Trial], int]:
             record = json.loads(line.rstrip(b"\n"))
             if header is None:
                 header = _checked_header(record)
+            elif "asked" in record:
+                events.append(Asked.from_dict(record))
             else:
                 trial = Trial.from_dict(record)
                 if trial.number in seen:
                     raise ValueError(f"trial {trial.number} stands on line {seen[trial.number]} already")
                 seen[trial.number] = number
-                trials.append(trial)
+                events.append(trial)
         except (ValueError, TypeError, AttributeError) as fault:
             if header is not None and not line.endswith(b"\n"):
                 break
@@ -177,14 +189,14 @@ def _parse(path: Path, data: bytes) -> tuple[dict[str, Any], list[Trial], int]:
         sound += len(line)
     if header is None:
         raise SearchError(f"{path}: is empty", hint="move it away and start the search again")
-    return header, trials, sound
+    return header, events, sound
 
 
 def _checked_header(record: Any) -> dict[str, Any]:
     if not isinstance(record, dict) or record.get("kind") != KIND:
         raise ValueError(f"no {KIND}")
-    if record.get("layout") != LAYOUT:
-        raise ValueError(f"layout {record.get('layout')!r} is not known, {LAYOUT} is")
+    if record.get("layout") not in READABLE:
+        raise ValueError(f"layout {record.get('layout')!r} is not known, up to {LAYOUT} are")
     if not isinstance(record.get("identity"), dict):
         raise ValueError("it says nothing about what is searched")
     return record

@@ -1,69 +1,25 @@
-"""``run_search``: ask, evaluate, write down, tell; again until the trials are done."""
+"""``run_search``: ask, write down, evaluate, write down, tell; again until the trials are done."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torchq.errors import DataError, RecipeError, RunDirError, SearchError, TorchqError
+from torchq.errors import SearchError
 from torchq.scheme import Scheme
-from torchq.search.base import SEARCHERS, Outcome, Proposal, Searcher
+from torchq.search.base import SEARCHERS, Searcher
+from torchq.search.evaluation import Evaluation, TrialInfo
+from torchq.search.executors import Executor, Finished, SerialExecutor
 from torchq.search.goal import Goal
 from torchq.search.journal import Journal
-from torchq.search.pareto import non_dominated
+from torchq.search.result import SearchResult, result_of
 from torchq.search.space import Point, Space
-from torchq.search.trial import COMPLETE, FAILED, Trial, versions
-
-NOT_THE_TRIALS = (SearchError, RunDirError, RecipeError, DataError)
-"""Errors that no other scheme would mend; all other errors of a user's sort fail the trial alone."""
-
-
-@dataclass(frozen=True)
-class TrialInfo:
-    """What an evaluation may want to know besides the scheme.
-
-    Args:
-        number: counts the trials from 0.
-        seed: the search's seed plus the number; use it for everything random in the trial.
-        point: option index by knob name.
-    """
-
-    number: int
-    seed: int
-    point: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search found.
-
-    Args:
-        trials: all of them, completed and failed, restored ones first.
-        best: the completed trial with the highest score.
-        pareto: completed trials that no other one beats in accuracy and cost, cheapest first.
-        restored: how many trials came from the journal.
-        exhausted: whether the search ended because every point of the space was tried.
-        notes: sentences about what was mended or worked around.
-    """
-
-    trials: tuple[Trial, ...]
-    best: Trial
-    pareto: tuple[Trial, ...]
-    restored: int = 0
-    exhausted: bool = False
-    notes: tuple[str, ...] = ()
-
-    @property
-    def ask_s(self) -> float:
-        """Seconds that searchers took to propose all trials."""
-        return math.fsum(trial.ask_s for trial in self.trials)
-
-
-Evaluate = Callable[[Scheme, TrialInfo], Mapping[str, float]]
+from torchq.search.transfer import told_by
+from torchq.search.trial import COMPLETE, FAILED, Asked, Proposal, Trial, versions
 
 
 @dataclass
@@ -71,71 +27,116 @@ class _Run:
     """The state of one call of :func:`run_search`."""
 
     space: Space
-    evaluate: Evaluate
+    evaluate: Evaluation
     searcher: Searcher
     name: str
     goal: Goal
     journal: Journal
     seed: int
+    trials: int
+    batch: int
+    patience: int
     on_trial: Callable[[Trial], None] | None
+    waiting: list[tuple[Proposal, float]] = field(default_factory=list)
+    running: dict[int, tuple[Proposal, float]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     completed: bool = False
+    told_s: float = 0.0
 
     def restore(self) -> None:
-        for trial in self.journal.trials:
-            outcome = Outcome(trial.values, trial.score) if trial.score is not None else None
-            self.searcher.restore(trial.number, trial.point, outcome, trial.reason or "")
-            self.completed |= trial.complete
+        """Tell the searcher all that the journal knows, in the order in which it happened."""
+        left: dict[int, tuple[Proposal, float]] = {}
+        for event in self.journal.events:
+            if isinstance(event, Asked):
+                for proposal in event.proposals:
+                    self.searcher.reopen(proposal)
+                    left[proposal.number] = proposal, event.ask_s / len(event.proposals)
+            else:
+                left.pop(event.number, None)
+                outcome = self.goal.outcome(event.metrics) if event.complete else None
+                self.searcher.restore(event.number, event.point, outcome, event.reason or "", event.fidelity)
+                self.completed |= event.complete
+        self.waiting = list(left.values())
 
-    def run(self, proposal: Proposal, ask_s: float, patience: int) -> None:
-        scheme = self.space.scheme(proposal.point)
-        info = TrialInfo(proposal.number, self.seed + proposal.number, proposal.point)
+    @property
+    def room(self) -> int:
+        """How many more trials may begin."""
+        return self.trials - len(self.journal.trials) - len(self.running)
+
+    def run(self, executor: Executor) -> bool:
+        """Go on until all trials are done; False if there was nothing left to try."""
+        while self.room > 0 or self.running:
+            while self.room > 0 and executor.free > 0:
+                stack = self._next_stack()
+                if not stack:
+                    break
+                for proposal, ask_s in stack:
+                    self.running[proposal.number] = proposal, ask_s
+                executor.submit(self.evaluate, [self._job(proposal) for proposal, _ in stack])
+            if not self.running:
+                return False
+            for finished in executor.ready():
+                self._write(finished)
+        return True
+
+    def _next_stack(self) -> list[tuple[Proposal, float]]:
+        """What an earlier session was asked and did not finish, and then what the searcher proposes."""
+        count = min(self.batch, self.room)
+        if self.waiting:
+            stack, self.waiting = self.waiting[:count], self.waiting[count:]
+            return stack
+        before, refused = time.perf_counter(), self.searcher.refused
+        proposals = self.searcher.ask(count)
+        ask_s = round(time.perf_counter() - before + self.told_s, 4)
+        if not proposals:
+            return []
+        self.told_s = 0.0
+        refused = self.searcher.refused - refused
+        self.journal.append(Asked(tuple(proposals), ask_s, self.name, refused))
+        return [(proposal, ask_s / len(proposals)) for proposal in proposals]
+
+    def _job(self, proposal: Proposal) -> tuple[Scheme, TrialInfo]:
+        seed = self.seed + proposal.number
+        info = TrialInfo(proposal.number, seed, proposal.point, proposal.fidelity)
+        return self.space.scheme(proposal.point), info
+
+    def _write(self, finished: Finished) -> None:
+        """Journal what came out of a job, and tell it."""
+        proposal, ask_s = self.running[finished.number]
+        reason = finished.reason or self.goal.fault(finished.metrics)
+        del self.running[finished.number]
+        right = reason is None
+        outcome = self.goal.outcome(finished.metrics) if right else None
         trial = Trial(
-            number=info.number,
-            point=info.point,
-            scheme=scheme.to_dict(),
-            seed=info.seed,
-            status=FAILED,
+            number=proposal.number,
+            point=proposal.point,
+            scheme=self.space.scheme(proposal.point).to_dict(),
+            seed=self.seed + proposal.number,
+            status=COMPLETE if right else FAILED,
+            metrics={name: value for name, value in finished.metrics.items() if right or _finite(value)},
+            values=() if outcome is None else outcome.values,
+            score=None if outcome is None else outcome.score,
+            reason=reason,
+            wall_s=finished.wall_s,
             ask_s=round(ask_s, 4),
             searcher=self.name,
             versions=versions(),
+            fidelity=proposal.fidelity,
+            worker=finished.worker,
         )
-        trial = self._judge(trial, scheme, info)
         self.journal.append(trial)
-        if trial.score is None:
-            reason = trial.reason or "unknown"
-            self.searcher.fail(trial.number, reason)
-            self.failures.append(reason)
+        before = time.perf_counter()
+        if outcome is None:
+            self.searcher.fail(trial.number, reason or "")
+            self.failures.append(reason or "")
         else:
-            self.searcher.tell(trial.number, Outcome(trial.values, trial.score))
+            self.searcher.tell(trial.number, outcome)
             self.completed = True
+        self.told_s += time.perf_counter() - before
         if self.on_trial is not None:
             self.on_trial(trial)
-        if not self.completed and len(self.failures) >= patience:
+        if not self.completed and len(self.failures) >= self.patience:
             raise self.hopeless()
-
-    def _judge(self, trial: Trial, scheme: Scheme, info: TrialInfo) -> Trial:
-        begin = time.perf_counter()
-        metrics: dict[str, float] = {}
-        reason: str | None
-        try:
-            metrics = {name: float(value) for name, value in self.evaluate(scheme, info).items()}
-            reason = self.goal.fault(metrics)
-        except NOT_THE_TRIALS:
-            raise
-        except (TorchqError, ArithmeticError, MemoryError) as fault:
-            reason = str(fault) or type(fault).__name__
-        trial = replace(trial, wall_s=round(time.perf_counter() - begin, 4))
-        if reason is not None:
-            finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-            return replace(trial, reason=reason, metrics=finite)
-        return replace(
-            trial,
-            status=COMPLETE,
-            metrics=metrics,
-            values=self.goal.values(metrics),
-            score=self.goal.score(metrics),
-        )
 
     def hopeless(self) -> SearchError:
         reasons = self.failures or [trial.reason or "unknown" for trial in self.journal.trials]
@@ -144,40 +145,65 @@ class _Run:
             hint="mend the cause, then start the same search again",
         )
 
+    def notes(self) -> list[str]:
+        notes = [*self.journal.notes, *self.searcher.notes]
+        refused = sum(event.refused for event in self.journal.events if isinstance(event, Asked))
+        if refused:
+            notes.append(f"{refused} candidates were replaced: their cost alone breaks a limit")
+        if len(self.journal.trials) < self.trials:
+            if self.searcher.exhausted:
+                notes.append(f"the space has {self.space.cardinality} points, and all of them were tried")
+            else:
+                notes.append(
+                    f"{self.name} had nothing more to propose after {len(self.journal.trials)} trials"
+                )
+        return notes
+
 
 def run_search(
     space: Space,
-    evaluate: Evaluate,
+    evaluate: Evaluation,
     *,
     goal: Goal,
     trials: int,
     journal: str | Path,
     searcher: str | Searcher = "ax",
+    options: Mapping[str, Any] | None = None,
     seed: int = 0,
     start: Sequence[Point] = (),
     batch: int = 1,
+    executor: Executor | None = None,
+    price: Callable[[Scheme], Mapping[str, float]] | None = None,
+    transfer: str | Path | None = None,
     identity: Mapping[str, Any] | None = None,
     patience: int = 5,
     on_trial: Callable[[Trial], None] | None = None,
 ) -> SearchResult:
     """Search a space until so many trials are done; start again with the same arguments to go on.
 
-    Every trial that ends is on the disk before the next one starts. A trial whose evaluation raises an error
-    of its own (:class:`~torchq.errors.TorchqError`, ``ArithmeticError``, ``MemoryError``) or reports a number
-    that is not finite is written down as failed, and the search goes on. Ctrl-C passes through and loses the
-    trial in flight only.
+    What is asked is on the disk before it is tried, and every trial that ends before the search goes on. A
+    trial whose evaluation raises an error of its own (:class:`~torchq.errors.TorchqError`,
+    ``ArithmeticError``, ``MemoryError``) or reports a number that is not finite is written down as failed,
+    and the search goes on. After a kill or Ctrl-C the trials that were in flight are tried again under their
+    numbers, and no other.
 
     Args:
         space: what may be tried.
-        evaluate: ``(scheme, info) -> metrics``; trains and prices one scheme. The metrics must hold what the
-            goal reads.
-        goal: what is maximised.
+        evaluate: ``(scheme, info) -> metrics``; trains and prices one scheme, or many by its method ``many``.
+            The metrics must hold what the goal reads.
+        goal: what is maximised, and what is kept.
         trials: how many trials there shall be, those in the journal included.
         journal: the file that keeps them.
         searcher: a name in :data:`SEARCHERS`, or a searcher of the same space and goal.
+        options: more arguments of a searcher given by name.
         seed: of the searcher and, plus its number, of each trial.
         start: points to try first; only with a searcher given by name.
-        batch: how many points are asked for at once; more asks cost less each but learn later.
+        batch: how many points are asked for at once and evaluated as one stack.
+        executor: where stacks are evaluated; by default here, one after the other. It is not closed.
+        price: costs of a scheme that are known before it is trained. Candidates that break a limit of the
+            goal by these alone are replaced before they become trials.
+        transfer: the journal of another search. Its trials are told to the searcher as knowledge where this
+            space has the same knobs and options; they do not count as trials.
         identity: plain data about everything else that a trial's outcome depends on (data, training, ...); a
             journal of another identity, space, goal or seed is refused.
         patience: after so many failed trials with none completed, stop with the first reason.
@@ -208,36 +234,42 @@ def run_search(
         if value < 1:
             raise SearchError(f"{name} must be at least 1, got {value}")
     if isinstance(searcher, str):
-        name, searcher = searcher, SEARCHERS.get(searcher)(space, goal, seed=seed, start=start)
+        name, searcher = searcher, _made(searcher, space, goal, seed=seed, start=start, **(options or {}))
     else:
         name = type(searcher).__name__
+    searcher.plan(trials)
+    if price is not None:
+        searcher.know(lambda point: price(space.scheme(point)))
+    if transfer is not None:
+        known, note = told_by(transfer, space, goal)
+        searcher.notes.append(note)
+        for point, outcome in known:
+            searcher.learn(point, outcome)
     told = {"space": space.to_dict(), "goal": goal.to_dict(), "seed": seed, **(identity or {})}
-    with Journal(journal, told) as book:
+    place = SerialExecutor() if executor is None else nullcontext(executor)
+    with Journal(journal, told) as book, place as workers:
+        run = _Run(space, evaluate, searcher, name, goal, book, seed, trials, batch, patience, on_trial)
         restored = len(book.trials)
-        run = _Run(space, evaluate, searcher, name, goal, book, seed, on_trial)
         run.restore()
-        while len(book.trials) < trials:
-            begin = time.perf_counter()
-            proposals = searcher.ask(min(batch, trials - len(book.trials)))
-            if not proposals:
-                break
-            ask_s = (time.perf_counter() - begin) / len(proposals)
-            for proposal in proposals:
-                run.run(proposal, ask_s, patience)
+        whole = run.run(workers)
         if not run.completed:
             raise run.hopeless()
-        notes = [*book.notes, *searcher.notes]
-        if len(book.trials) < trials:
-            notes.append(f"the space has {space.cardinality} points, and all of them were tried")
-        return _result(book.trials, goal, restored, len(book.trials) < trials, notes)
+        notes = [*run.notes(), *workers.notes]
+        return result_of(book.trials, goal, restored=restored, exhausted=not whole, notes=notes, batch=batch)
 
 
-def _result(
-    trials: Sequence[Trial], goal: Goal, restored: int, exhausted: bool, notes: Sequence[str]
-) -> SearchResult:
-    complete = [trial for trial in trials if trial.score is not None]
-    best = max(complete, key=lambda trial: (trial.score, -trial.number))
-    front = non_dominated([goal.trade(trial.metrics) for trial in complete])
-    pareto = [trial for trial, kept in zip(complete, front, strict=True) if kept]
-    pareto.sort(key=lambda trial: trial.metrics[goal.cost])
-    return SearchResult(tuple(trials), best, tuple(pareto), restored, exhausted, tuple(notes))
+def _made(name: str, *positional: Any, **named: Any) -> Searcher:
+    """A searcher by name.
+
+    Raises:
+        SearchError: arguments that this searcher does not take.
+    """
+    kind = SEARCHERS.get(name)
+    try:
+        return kind(*positional, **named)
+    except TypeError as fault:
+        raise SearchError(f"searcher {name}: {fault}", hint="see its documentation for its options") from None
+
+
+def _finite(value: float) -> bool:
+    return value - value == 0.0

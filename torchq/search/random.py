@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from torchq.search.base import SEARCHERS, Outcome, Searcher
-from torchq.search.space import Point, Position
+from torchq.search.base import SEARCHERS, Searcher
+from torchq.search.space import Position
 
 
 @SEARCHERS.register("random")
@@ -34,12 +34,3 @@ class RandomSearcher(Searcher):
             if key not in self._taken:
                 break
         return {knob.name: index for knob, index in zip(self.space.knobs, key, strict=True)}
-
-    def _begin(self, number: int, point: Point) -> None:
-        pass
-
-    def _observe(self, number: int, outcome: Outcome) -> None:
-        pass
-
-    def _reject(self, number: int, reason: str) -> None:
-        pass

@@ -1,4 +1,4 @@
-"""``Trial``: one line of the journal, and the versions that it was made with."""
+"""The records of a search: ``Asked``, ``Trial``, and the versions that a trial was made with."""
 
 from __future__ import annotations
 
@@ -10,6 +10,64 @@ from importlib import metadata
 from typing import Any
 
 COMPLETE, FAILED = "complete", "failed"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A point to try, and the number that its outcome is told under.
+
+    Args:
+        number: counts the proposals from 0.
+        point: option index by knob name.
+        fidelity: how long to train, as a fraction of the whole training.
+    """
+
+    number: int
+    point: dict[str, int]
+    fidelity: float = 1.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a searcher proposed at once; written down before any of it is tried.
+
+    Args:
+        proposals: what is to be tried.
+        ask_s: seconds that the searcher took for them, and for what it was told since it was last asked.
+        searcher: its name.
+        refused: how many candidates were replaced because their price alone broke a limit.
+    """
+
+    proposals: tuple[Proposal, ...]
+    ask_s: float = 0.0
+    searcher: str = ""
+    refused: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        data = asdict(self)
+        return {"asked": data.pop("proposals"), **data}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Asked:
+        """What :meth:`to_dict` wrote.
+
+        Raises:
+            ValueError: a field that is missing, unknown or of the wrong sort.
+        """
+        rest = dict(data)
+        proposals = tuple(Proposal(**_checked(one)) for one in rest.pop("asked"))
+        if strange := rest.keys() - {f.name for f in fields(cls)}:
+            raise ValueError(f"{', '.join(sorted(strange))} unknown")
+        return cls(proposals, **rest)
+
+
+def _checked(proposal: Any) -> dict[str, Any]:
+    if not isinstance(proposal, dict) or type(proposal.get("number")) is not int:
+        raise ValueError("number must be a whole number")
+    if not isinstance(proposal.get("point"), dict):
+        raise ValueError("point must be a mapping")
+    return proposal
 
 
 @dataclass(frozen=True)
@@ -30,6 +88,8 @@ class Trial:
         ask_s: seconds that the searcher took to propose it (its share, if it was proposed in a batch).
         searcher: the name of the searcher that proposed it.
         versions: of Python and of the packages that matter.
+        fidelity: how long it was trained, as a fraction of the whole training.
+        worker: who evaluated it; empty if that was the process of the search.
     """
 
     number: int
@@ -45,11 +105,18 @@ class Trial:
     ask_s: float = 0.0
     searcher: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    fidelity: float = 1.0
+    worker: str = ""
 
     @property
     def complete(self) -> bool:
         """Whether the trial has metrics and a score."""
         return self.status == COMPLETE
+
+    @property
+    def final(self) -> bool:
+        """Whether it is complete and was trained for the whole length, so that it may be chosen."""
+        return self.complete and self.fidelity >= 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
