@@ -9,4 +9,5 @@ from torchq.search.executors.base import Finished as Finished
 from torchq.search.executors.evaluating import NOT_THE_TRIALS as NOT_THE_TRIALS
 from torchq.search.executors.evaluating import evaluate_stack as evaluate_stack
 from torchq.search.executors.processes import ProcessExecutor as ProcessExecutor
+from torchq.search.executors.ray import RayExecutor as RayExecutor
 from torchq.search.executors.serial import SerialExecutor as SerialExecutor

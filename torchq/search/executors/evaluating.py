@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from multiprocessing.reduction import ForkingPickler
 
 from torchq.errors import DataError, RecipeError, RunDirError, SearchError, TorchqError
 from torchq.search.evaluation import Evaluation, Job
@@ -76,3 +78,22 @@ def _finished(job: Job, answer: Mapping[str, float] | Exception, wall_s: float, 
     if isinstance(answer, Exception):
         return replace(blank, reason=str(answer) or type(answer).__name__)
     return replace(blank, metrics={name: float(value) for name, value in answer.items()})
+
+
+def answer(evaluation: Evaluation, jobs: Sequence[Job], worker: str) -> list[Finished] | Exception:
+    """As :func:`evaluate_stack`, but an error is returned: a worker sends it to the process of the search."""
+    try:
+        return evaluate_stack(evaluation, jobs, worker)
+    except Exception as fault:
+        return _portable(fault)
+
+
+def _portable(fault: Exception) -> Exception:
+    """An error that another process can read; a defect carries the traceback of this one."""
+    if not isinstance(fault, TorchqError):
+        fault.add_note(traceback.format_exc())
+    try:
+        ForkingPickler.loads(ForkingPickler.dumps(fault))
+    except Exception:
+        return RuntimeError(f"{type(fault).__name__}: {fault}\n{traceback.format_exc()}")
+    return fault

@@ -6,7 +6,6 @@ import io
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,10 +18,10 @@ from typing import Any
 import torch
 from torch import UntypedStorage
 
-from torchq.errors import SearchError, TorchqError
-from torchq.search.evaluation import Evaluation, Job
-from torchq.search.executors.base import EXECUTORS, Finished
-from torchq.search.executors.evaluating import evaluate_stack
+from torchq.errors import SearchError
+from torchq.search.evaluation import Evaluation
+from torchq.search.executors.base import EXECUTORS
+from torchq.search.executors.evaluating import answer
 from torchq.search.executors.pool import Event, Pool, Stack, Worker
 
 SHARED_BYTES = 1 << 20
@@ -153,25 +152,7 @@ def serve(pipe: Connection, name: str, threads: int) -> None:
         if not isinstance(message, tuple):
             evaluation = message
         elif evaluation is not None:
-            pipe.send(("done", _answer(evaluation, message, name)))
-
-
-def _answer(evaluation: Evaluation, jobs: tuple[Job, ...], name: str) -> list[Finished] | Exception:
-    try:
-        return evaluate_stack(evaluation, jobs, name)
-    except Exception as fault:
-        return portable(fault)
-
-
-def portable(fault: Exception) -> Exception:
-    """An error that can be sent to another process; a defect with the traceback of this one."""
-    if not isinstance(fault, TorchqError):
-        fault.add_note(traceback.format_exc())
-    try:
-        ForkingPickler.loads(ForkingPickler.dumps(fault))
-    except Exception:
-        return RuntimeError(f"{type(fault).__name__}: {fault}\n{traceback.format_exc()}")
-    return fault
+            pipe.send(("done", answer(evaluation, message, name)))
 
 
 def _unreadable(fault: Exception) -> SearchError:
