@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from hls_export.integers import to_codes
 from hls_export.passes.ranges import finest
 from hls_export.qonnx import operators
-from hls_export.qonnx.load import OnnxFile, Op
+from hls_export.qonnx.load import STANDARD, OnnxFile, Op
 from hls_export.qonnx.quant import DOMAINS, constant_format, exponents, read_words
 from torchq.errors import ExportError
 from torchq.formats import FixedPoint, Overflow
@@ -62,20 +62,30 @@ def fold(file: OnnxFile) -> tuple[dict[str, Constant], list[Op]]:
         ExportError: a ``Quant`` of a constant that stands on no fixed-point grid.
     """
     known = {name: Constant(v, type=file.types.get(name, "")) for name, v in file.constants.items()}
-    rest: list[Op] = []
-    for op in file.ops:
-        sources = [name for name in op.inputs if name]
-        rule = _RULES.get(op.kind) if op.domain in ("", "ai.onnx", *DOMAINS) else None
-        if rule is None or not all(name in known for name in sources):
-            rest.append(op)
-            continue
-        made = rule(op, [known[name] for name in sources])
-        kept = made.type or file.types.get(op.outputs[0], "")
-        known[op.outputs[0]] = replace(made, type=kept)
-    return known, rest
+    return known, [op for op in file.ops if not fold_op(op, known, file.types)]
 
 
-def _constant(op: Op, sources: list[Constant]) -> Constant:  # noqa: ARG001
+def foldable(op: Op, known: Container[str]) -> bool:
+    """Whether an operator reads constants alone, and is known."""
+    rule = op.kind in RULES and op.domain in (*STANDARD, *DOMAINS)
+    return rule and all(name in known for name in op.inputs if name)
+
+
+def fold_op(op: Op, known: dict[str, Constant], types: Mapping[str, str]) -> bool:
+    """Whether an operator makes a constant; it is added."""
+    if not foldable(op, known):
+        return False
+    sources = [known[name] if name else None for name in op.inputs]
+    made = RULES[op.kind](op, sources)
+    known[op.outputs[0]] = replace(made, type=made.type or types.get(op.outputs[0], ""))
+    return True
+
+
+Sources = list[Any]
+"""Constants in the order of an operator's inputs; None where one is left out."""
+
+
+def _constant(op: Op, sources: Sources) -> Constant:  # noqa: ARG001
     for name in ("value", "value_float", "value_floats", "value_int", "value_ints"):
         if name in op.attributes:
             values = np.asarray(op.attributes[name])
@@ -83,7 +93,7 @@ def _constant(op: Op, sources: list[Constant]) -> Constant:  # noqa: ARG001
     raise ExportError(f"{op} has no numeric value")
 
 
-def _quant(op: Op, sources: list[Constant]) -> Constant:
+def _quant(op: Op, sources: Sources) -> Constant:
     values, scale, zeropt, bits = (source.values for source in sources)
     _no_zero_point(op, zeropt)
     word = read_words(str(op), bits, dict(op.attributes))
@@ -92,7 +102,7 @@ def _quant(op: Op, sources: list[Constant]) -> Constant:
     return Constant(made, grid)
 
 
-def _bipolar(op: Op, sources: list[Constant]) -> Constant:
+def _bipolar(op: Op, sources: Sources) -> Constant:
     values, scale = (source.values for source in sources)
     integer = exponents(str(op), scale) + 2
     return Constant(operators.bipolar(values, scale), FixedPoint(2, integer, overflow=Overflow.SAT_SYM))
@@ -106,7 +116,7 @@ def _no_zero_point(op: Op, zeropt: npt.NDArray[Any]) -> None:
         )
 
 
-def quantize_linear(op: Op, sources: list[Constant]) -> Constant:
+def quantize_linear(op: Op, sources: Sources) -> Constant:
     """``QuantizeLinear`` of a constant: integer codes of the zero-point's type."""
     kind = sources[2].type if len(sources) > 2 else "uint8"
     low, high = type_range(op, kind)
@@ -114,13 +124,13 @@ def quantize_linear(op: Op, sources: list[Constant]) -> Constant:
     return Constant(np.clip(np.rint(sources[0].values / scale), low, high), type=kind)
 
 
-def clip_codes(op: Op, sources: list[Constant]) -> Constant:  # noqa: ARG001
+def clip_codes(op: Op, sources: Sources) -> Constant:  # noqa: ARG001
     """``Clip`` of constants, such as integer codes."""
-    low, high = (sources[i].values if len(sources) > i else None for i in (1, 2))
+    low, high = (sources[i].values if len(sources) > i and sources[i] else None for i in (1, 2))
     return Constant(np.clip(sources[0].values, low, high), type=sources[0].type)
 
 
-def dequantize_linear(op: Op, sources: list[Constant]) -> Constant:
+def dequantize_linear(op: Op, sources: Sources) -> Constant:
     """``DequantizeLinear`` of integer codes: values on the grid of the scale."""
     if len(sources) > 2:
         _no_zero_point(op, sources[2].values)
@@ -168,59 +178,13 @@ def moved(source: Constant, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
     return Constant(move(source.values), grid)
 
 
-def _transpose(op: Op, sources: list[Constant]) -> Constant:
-    axes = op.attributes.get("perm")
-    return moved(sources[0], lambda v: np.transpose(v, axes))
-
-
-def _reshape(op: Op, sources: list[Constant]) -> Constant:  # noqa: ARG001
-    wanted = [int(n) for n in sources[1].values.ravel()]
-    shape = [sources[0].values.shape[i] if n == 0 else n for i, n in enumerate(wanted)]
-    return moved(sources[0], lambda v: v.reshape(shape))
-
-
-def _identity(op: Op, sources: list[Constant]) -> Constant:  # noqa: ARG001
-    return sources[0]
-
-
-def _elementwise(function: Callable[..., Any]) -> Callable[[Op, list[Constant]], Constant]:
-    """Arithmetic that scripts leave behind: the values alone count, no quantizer has made them."""
-    return lambda op, sources: Constant(np.asarray(function(*(s.values for s in sources))))  # noqa: ARG005
-
-
-def _axes_changed(op: Op, sources: list[Constant]) -> Constant:
-    given = op.attributes.get("axes")
-    axes = [
-        int(a) for a in (sources[1].values.ravel() if given is None and len(sources) > 1 else given or [])
-    ]
-    if op.kind == "Unsqueeze":
-        return moved(sources[0], lambda v: np.expand_dims(v, tuple(axes)))
-    return moved(sources[0], lambda v: np.squeeze(v, tuple(axes) or None))
-
-
-def _concat(op: Op, sources: list[Constant]) -> Constant:
-    return Constant(np.concatenate([s.values for s in sources], int(op.attributes.get("axis", 0))))
-
-
-_RULES: dict[str, Callable[[Op, list[Constant]], Constant]] = {
+RULES: dict[str, Callable[[Op, Sources], Constant]] = {
     "Constant": _constant,
     "Quant": _quant,
     "IntQuant": _quant,
     "BipolarQuant": _bipolar,
-    "Identity": _identity,
-    "Transpose": _transpose,
-    "Reshape": _reshape,
-    "Squeeze": _axes_changed,
-    "Unsqueeze": _axes_changed,
-    "Concat": _concat,
-    "Add": _elementwise(np.add),
-    "Sub": _elementwise(np.subtract),
-    "Mul": _elementwise(np.multiply),
-    "Div": _elementwise(np.true_divide),
-    "Neg": _elementwise(np.negative),
-    "Sqrt": _elementwise(np.sqrt),
-    "Cast": _identity,
     "QuantizeLinear": quantize_linear,
     "Clip": clip_codes,
     "DequantizeLinear": dequantize_linear,
 }
+"""What is made of constants, by operator; :mod:`hls_export.qonnx.folding` adds ONNX's own."""

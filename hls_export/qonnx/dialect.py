@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hls_export.qonnx import own
+from hls_export.qonnx import (
+    folding,  # noqa: F401 - registers what is computed of constants
+    own,
+)
 from hls_export.qonnx.constants import Constant, fold
 from hls_export.qonnx.load import Op, load
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from hls_export.qonnx import operators
+from hls_export.qonnx.elementwise import FUNCTIONS, computed
 from hls_export.qonnx.quant import CHANNELS_LAST, DOMAINS
 from torchq.errors import ExportError
 
@@ -47,6 +49,23 @@ def _quant(self: Any, x: Any, scale: Any, zeropt: Any, bits: Any, **attributes: 
 
 def _bipolar(self: Any, x: Any, scale: Any) -> tuple[Any]:  # noqa: ARG001
     return (operators.bipolar(x, scale),)
+
+
+def _trunc(
+    self: Any, x: Any, scale: Any, zeropt: Any, bits: Any, *rest: Any, **attributes: Any
+) -> tuple[Any]:
+    if np.any(np.asarray(zeropt) != 0):
+        raise ExportError("a Trunc with a zero-point is not executed")
+    rounding = _word(self, attributes, "rounding_mode", "FLOOR")
+    scale = float(np.ravel(scale)[0])
+    if len(rest) == 1:
+        shift = int(np.ravel(bits)[0] - np.ravel(rest[0])[0])
+        return (operators.trunc(x, scale, shift, scale, rounding),)
+    back = float(np.ravel(rest[0])[0])
+    signed, narrow = (bool(_word(self, attributes, *w)) for w in (("signed", 1), ("narrow", 0)))
+    limits = SimpleNamespace(bits=float(np.ravel(rest[1])[0]), signed=signed, narrow=narrow)
+    shift = int(np.rint(np.log2(back / scale)))
+    return (operators.trunc(x, scale, shift, back, rounding, limits),)
 
 
 def _batch_norm(
@@ -139,12 +158,38 @@ def _resize(
     return (x,)
 
 
-def _elementwise(function: Callable[..., Any], **defaults: float) -> Callable[..., tuple[Any]]:
-    """A function of one value, with its numbers; the reading of tables shares these."""
+def _cast(self: Any, x: Any, **attributes: Any) -> tuple[Any]:
+    """Another type; the float types that hold all of ours stay float64."""
+    from onnx import TensorProto, helper
 
-    def run(self: Any, x: Any, **attributes: Any) -> tuple[Any]:
-        numbers = {name: float(_word(self, attributes, name, value)) for name, value in defaults.items()}
-        return (function(x, **numbers),)
+    to = int(_word(self, attributes, "to", TensorProto.FLOAT))
+    if to in (TensorProto.FLOAT, TensorProto.DOUBLE):
+        return (np.asarray(x).astype(np.float64),)
+    return (np.asarray(x).astype(helper.tensor_dtype_to_np_dtype(to)),)
+
+
+_TABLES = (
+    "Elu",
+    "Erf",
+    "Gelu",
+    "HardSigmoid",
+    "HardSwish",
+    "LeakyRelu",
+    "Mish",
+    "Sigmoid",
+    "Softplus",
+    "Softsign",
+)
+"""Operators that the reading of tables and this one share, to the last bit."""
+
+
+def _elementwise(kind: str) -> Callable[..., tuple[Any]]:
+    """A function of one value, with its numbers."""
+
+    def run(self: Any, *parts: Any, **attributes: Any) -> tuple[Any]:
+        names = FUNCTIONS[kind][1]
+        given = {name: _word(self, attributes, name, value) for name, value in names.items()}
+        return (computed(kind, given, list(parts)),)
 
     return run
 
@@ -163,6 +208,7 @@ _QUANTS: dict[str, Callable[..., tuple[Any]]] = {
     "Quant": _quant,
     "IntQuant": _quant,
     "BipolarQuant": _bipolar,
+    "Trunc": _trunc,
 }
 _STANDARD: dict[str, Callable[..., tuple[Any]]] = {
     "BatchNormalization": _batch_norm,
@@ -173,11 +219,7 @@ _STANDARD: dict[str, Callable[..., tuple[Any]]] = {
     "MaxPool": _max_pool,
     "QuantizeLinear": _quantize_linear,
     "Resize": _resize,
-    "Sigmoid": _elementwise(operators.sigmoid),
-    "Softplus": _elementwise(operators.softplus),
-    "Softsign": _elementwise(operators.softsign),
-    "Elu": _elementwise(operators.elu, alpha=1.0),
-    "HardSigmoid": _elementwise(operators.hard_sigmoid, alpha=0.2, beta=0.5),
-    "HardSwish": _elementwise(operators.hard_swish),
+    "Cast": _cast,
+    **{kind: _elementwise(kind) for kind in _TABLES},
 }
 _CHANNELS_LAST = ("BatchNormalization", "Conv", "MaxPool")

@@ -49,7 +49,8 @@ class Op:
 class OnnxFile:
     """What a file says: operators in order, constants as float64 or int64, one input and one output.
 
-    ``types`` has the types of constants as they stand in the file, such as ``"int8"``.
+    ``types`` has the types of constants as they stand in the file, such as ``"int8"``. ``batch`` is how many
+    samples the file takes at a time; 0 for any number.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class OnnxFile:
     output: str
     metadata: Mapping[str, str]
     types: Mapping[str, str] = field(default_factory=dict)
+    batch: int = 0
 
 
 def load_proto(path: str | Path) -> onnx.ModelProto:
@@ -126,6 +128,7 @@ def load(path: str | Path) -> OnnxFile:
         output=graph.output[0].name,
         metadata={entry.key: entry.value for entry in model.metadata_props},
         types=_types(graph),
+        batch=max(int(inputs[0].type.tensor_type.shape.dim[0].dim_value), 0),
     )
 
 

@@ -39,6 +39,29 @@ def quant(
     return np.asarray((code - zeropt) * scale)
 
 
+def trunc(x: Values, scale: float, shift: int, back: float, rounding: str, limits: Any = None) -> Values:
+    """QONNX's ``Trunc``: whole numbers of a scale, divided by ``2**shift``, limited, rounded, scaled back.
+
+    Args:
+        x: values.
+        scale: of the whole numbers.
+        shift: how many bits fall off.
+        back: what the result is multiplied with.
+        rounding: of the division.
+        limits: has ``bits``, ``signed`` and ``narrow`` of the result; None for none.
+
+    Example:
+        >>> trunc(np.array([1.75, -1.75]), 0.25, 1, 0.5, "FLOOR").tolist()
+        [1.5, -2.0]
+    """
+    code = np.rint(x / scale) / 2.0**shift
+    if limits is not None:
+        span = 2.0 ** (limits.bits - bool(limits.signed))
+        high = span - 1 - (bool(limits.narrow) and not limits.signed)
+        code = np.minimum(np.maximum(code, (bool(limits.narrow) - span) if limits.signed else 0.0), high)
+    return np.asarray(round_code(code, rounding) * back)
+
+
 def bipolar(x: Values, scale: Values) -> Values:
     """QONNX's ``BipolarQuant``: the sign, zero counting as positive, times the scale."""
     return np.asarray(np.where(x >= 0.0, 1.0, -1.0) * scale)

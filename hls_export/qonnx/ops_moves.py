@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 
-from hls_export.hardware import Concat, Embedding, Identity, Reshape, Transpose
+from hls_export.hardware import Concat, Embedding, Identity, Quantize, Reshape, Transpose
+from hls_export.qonnx.constants import Constant, type_range
 from hls_export.qonnx.load import Op
 from hls_export.qonnx.ops_layout import select
 from hls_export.qonnx.reader import Reader, made_of, reads, sample_axis
 from torchq.errors import ExportError
+from torchq.formats import FixedPoint, Rounding
 
 
 @reads("Flatten")
@@ -30,7 +32,7 @@ def _reshape(reader: Reader, op: Op) -> None:
     size = math.prod(source.shape)
     if rest.count(-1) == 1 and known and size % known == 0:
         rest = [size // known if n == -1 else n for n in rest]
-    if not wanted or wanted[0] not in (-1, 0, 1) or math.prod(rest) != size or -1 in rest:
+    if not wanted or wanted[0] not in (-1, 0, 1, reader.file.batch) or math.prod(rest) != size or -1 in rest:
         raise ExportError(f"{op} reshapes {source.shape} to {wanted}, which mixes samples or does not fit")
     reader.add(made_of(Reshape, op, source, shape=tuple(rest)), op.outputs[0])
 
@@ -61,8 +63,34 @@ def _concat(reader: Reader, op: Op) -> None:
 
 @reads("Cast")
 def _cast(reader: Reader, op: Op) -> None:
-    """Another type for the same number: whole numbers that pick rows. Readers of the result check that."""
-    reader.add(made_of(Identity, op, reader.source(op)), op.outputs[0])
+    """Another type for the same number, or its whole part."""
+    from onnx import TensorProto
+
+    source, to = reader.source(op), int(op.attributes.get("to", TensorProto.FLOAT))
+    if to in (TensorProto.FLOAT, TensorProto.DOUBLE):
+        reader.add(made_of(Identity, op, source), op.outputs[0])
+        return
+    kind = TensorProto.DataType.Name(to).lower() if to in TensorProto.DataType.values() else f"type {to}"
+    if not kind.startswith(("int", "uint")) or source.tensor == reader.file.input:
+        raise ExportError(f"{op} makes {kind}, which rounds outside of any Quant", hint="leave it out")
+    known = reader.bounds(source)
+    grid = known.format()
+    low, high = type_range(op, kind)
+    if grid.lo < low or grid.hi > high:
+        raise ExportError(f"{op} makes {kind} of numbers from {grid.lo:g} to {grid.hi:g}")
+    if known.fraction <= 0:
+        reader.add(made_of(Identity, op, source), op.outputs[0])
+        return
+    whole = FixedPoint(int(grid.integer) + 1, int(grid.integer) + 1, True, Rounding.TRN_ZERO)
+    reader.add(made_of(Quantize, op, source, format=whole), op.outputs[0])
+
+
+@reads("Shape")
+def _shape(reader: Reader, op: Op) -> None:
+    """The shape of a batch is a constant; a free batch size is 0, as reshapes say it."""
+    ends = slice(int(op.attributes.get("start", 0)), op.attributes.get("end"))
+    sizes = (reader.file.batch, *reader.source(op).shape)
+    reader.constants[op.outputs[0]] = Constant(np.array(sizes[ends], dtype=np.int64))
 
 
 @reads("Gather")

@@ -21,6 +21,7 @@ from hls_export.hardware import (
     Select,
     Sub,
     SumPool,
+    Transpose,
     Weighted,
     placed,
 )
@@ -40,6 +41,9 @@ def _matmul(reader: Reader, op: Op) -> None:
     if reader.is_constant(op, 1):
         _dense(reader, op, reader.constant(op, 1, "weight"), None)
         return
+    if reader.is_constant(op, 0):
+        _turned_product(reader, op)
+        return
     a, b = reader.source(op, 0), reader.source(op, 1)
     if len(a.shape) < 2 or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2:][0]:
         raise ExportError(f"{op} multiplies samples of shapes {a.shape} and {b.shape}")
@@ -47,18 +51,42 @@ def _matmul(reader: Reader, op: Op) -> None:
     reader.add(made_of(Matmul, op, a, b, shape=shape), op.outputs[0])
 
 
+def _turned_product(reader: Reader, op: Op) -> None:
+    """A constant in front: the same product of everything turned round."""
+    source, weight = reader.source(op, 1), reader.constant(op, 0, "weight")
+    if len(source.shape) != 2 or weight.values.ndim != 2:
+        raise ExportError(
+            f"{op} multiplies a constant of shape {weight.values.shape} with samples of shape "
+            f"{source.shape}, which mixes samples or does not fit"
+        )
+    columns, rows = f"{op.outputs[0]}.columns", f"{op.outputs[0]}.rows"
+    made = made_of(Transpose, op, source, shape=source.shape[::-1], axes=(1, 0))
+    reader.add(replace(made, name=f"{op.name}.columns"), columns)
+    _dense(reader, replace(op, inputs=(columns,), outputs=(rows,)), moved(weight, np.transpose), None)
+    product = reader.nodes[reader.made[rows]]
+    back = made_of(Transpose, op, product, shape=product.shape[::-1], axes=(1, 0))
+    reader.add(replace(back, name=f"{op.name}.rows"), op.outputs[0])
+
+
 @reads("Gemm")
 def _gemm(reader: Reader, op: Op) -> None:
-    alpha, beta = op.attributes.get("alpha", 1.0), op.attributes.get("beta", 1.0)
-    if alpha != 1 or beta != 1 or op.attributes.get("transA", 0):
-        raise ExportError(
-            f"{op} has alpha {alpha:g}, beta {beta:g} and transA {op.attributes.get('transA', 0)}",
-            hint="1, 1 and 0 are needed",
-        )
-    weight = reader.constant(op, 1, "weight")
+    if op.attributes.get("transA", 0):
+        raise ExportError(f"{op} turns its input round, which mixes samples", hint="transA 0 is needed")
+    weight = _times(reader.constant(op, 1, "weight"), float(op.attributes.get("alpha", 1.0)))
     if op.attributes.get("transB", 0):
         weight = moved(weight, np.transpose)
-    _dense(reader, op, weight, reader.constant(op, 2, "bias") if reader.has(op, 2) else None)
+    bias = reader.constant(op, 2, "bias") if reader.has(op, 2) else None
+    _dense(reader, op, weight, bias and _times(bias, float(op.attributes.get("beta", 1.0))))
+
+
+def _times(constant: Constant, factor: float) -> Constant:
+    """A constant and its grid, multiplied; a factor that is no power of two needs a new grid."""
+    if factor == 1:
+        return constant
+    mantissa, exponent = math.frexp(factor)
+    grid = constant.grid if mantissa == 0.5 else None
+    moved_grid = None if grid is None else replace(grid, integer=np.asarray(grid.integer) + exponent - 1)
+    return Constant(constant.values * factor, moved_grid)
 
 
 def _dense(reader: Reader, op: Op, weight: Constant, bias: Constant | None) -> None:
@@ -265,6 +293,11 @@ def _sub(reader: Reader, op: Op) -> None:
     values = against(op, "operands", other.values * -sign, source.shape)
     shift = Constant(values).stands_on(f"the operand of {op}")
     _scale_shift(reader, op, source, np.array([sign]), FixedPoint(2, 2), values, shift)
+
+
+@reads("Neg")
+def _neg(reader: Reader, op: Op) -> None:
+    _scale_shift(reader, op, reader.source(op), np.array([-1.0]), FixedPoint(2, 2))
 
 
 @reads("Mul")

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from hls_export.hardware import Identity, LeakyRelu, Quantize, Relu, ScaleShift, Table
 from hls_export.qonnx import operators, own
 from hls_export.qonnx.load import Op
-from hls_export.qonnx.ops_functions import Function, table_of
+from hls_export.qonnx.ops_functions import Function, add_table
 from hls_export.qonnx.quant import DOMAINS, constant_format, exponents, fixed_point, read_words
 from hls_export.qonnx.reader import Reader, made_of, reads
-from hls_export.qonnx.shapes import against
+from hls_export.qonnx.shapes import against, formats_like
 from torchq.errors import ExportError
 from torchq.formats import FixedPoint, Overflow, Rounding
 
@@ -35,11 +35,7 @@ def _quant(reader: Reader, op: Op) -> None:
         )
     word = read_words(str(op), bits, dict(op.attributes))
     if isinstance(source, Function):
-        one = np.asarray(scale).reshape(()) if scale.size == 1 else None
-        if one is None or not reader.alone(source):
-            raise ExportError(
-                f"{source.operator} is read by more than one quantizer of one scale, and becomes a table"
-            )
+        one = _one_scale(op, source, scale)
         constant_format(str(op), word, one)  # refuses scales that are no power of two
         rounded = partial(
             operators.quant,
@@ -50,7 +46,7 @@ def _quant(reader: Reader, op: Op) -> None:
             narrow=word.narrow,
             rounding=word.rounding,
         )
-        reader.replace(source, table_of(reader, op, source, rounded), op.outputs[0])
+        add_table(reader, op, source, rounded)
         return
     grid = fixed_point(str(op), word, _without_batch(op, scale, source.shape))
     reader.add(made_of(Quantize, op, source, format=grid), op.outputs[0])
@@ -61,6 +57,11 @@ def _bipolar(reader: Reader, op: Op) -> None:
     """The sign: -1 or 0 in one bit, rounded down; then twice that, and one more."""
     source = reader.source(op)
     scale = reader.constant(op, 1, "scale").values
+    if isinstance(source, Function):
+        one = _one_scale(op, source, scale)
+        exponents(str(op), one)
+        add_table(reader, op, source, partial(operators.bipolar, scale=one))
+        return
     power = exponents(str(op), _without_batch(op, scale, source.shape))
     bit = FixedPoint(1, 1, True, Rounding.TRN, Overflow.SAT)
     sign = reader.add(made_of(Quantize, op, source, format=bit), f"{op.outputs[0]}.sign")
@@ -84,6 +85,16 @@ def _exactly(power: npt.NDArray[np.int64]) -> FixedPoint:
     return FixedPoint(np.ones_like(power), power + 1, np.zeros(power.shape, dtype=bool))
 
 
+def _one_scale(op: Op, source: Function, scale: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The scale of a table's values."""
+    if scale.size != 1:
+        raise ExportError(
+            f"{op} has a scale a channel behind {source.operator}, which becomes one table",
+            hint="use one scale for the tensor",
+        )
+    return np.asarray(scale, dtype=np.float64).reshape(())
+
+
 def _without_batch(op: Op, scale: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """A scale for one sample: a scalar where all are equal, else without the batch axis."""
     if scale.size == 1:
@@ -102,6 +113,11 @@ def _fixed(reader: Reader, op: Op) -> None:
     grid = own.read_fixed(op.kind, *parts)
     if grid is None:
         raise ExportError(f"{op} has a step, span and low that are no fixed-point format")
+    if isinstance(source, Function):
+        if not grid.is_scalar:
+            raise ExportError(f"{op} has formats that differ behind {source.operator}, one table")
+        add_table(reader, op, source, grid.quantize)
+        return
     reader.add(made_of(Quantize, op, source, format=grid), op.outputs[0])
 
 
@@ -138,7 +154,8 @@ def _prelu(reader: Reader, op: Op) -> None:
     source = reader.source(op)
     constant = reader.constant(op, 1, "slope")
     slope = against(op, "slopes", constant.values, source.shape)
-    _add_leaky(reader, op, slope, constant.stands_on(f"the slope of {op}"), source)
+    grid = constant.stands_on(f"the slope of {op}")
+    _add_leaky(reader, op, slope, formats_like(grid, constant.values.shape, slope.shape), source)
 
 
 def _add_leaky(reader: Reader, op: Op, slope: npt.NDArray[Any], grid: FixedPoint, source: Any) -> None:

@@ -5,6 +5,7 @@ No type of ONNX leaves this package. What cannot become hardware exactly is refu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from hls_export.hardware import (
@@ -27,6 +28,7 @@ from hls_export.passes.fold_shifts import fold_shifts
 from hls_export.passes.merge_moves import merge_moves
 from hls_export.passes.quantize_first import quantize_first
 from hls_export.qonnx import (  # noqa: F401 - the first ones register what they read
+    folding,
     ops_channels_last,
     ops_functions,
     ops_layout,
@@ -34,13 +36,15 @@ from hls_export.qonnx import (  # noqa: F401 - the first ones register what they
     ops_pools,
     ops_products,
     ops_quant,
+    ops_trunc,
     own,
 )
 from hls_export.qonnx.arity import check_arity
-from hls_export.qonnx.constants import fold
-from hls_export.qonnx.load import OnnxFile, Op, load, load_proto
+from hls_export.qonnx.constants import fold, fold_op, foldable
+from hls_export.qonnx.load import STANDARD, OnnxFile, Op, load, load_proto
 from hls_export.qonnx.qcdq import merge_qcdq
 from hls_export.qonnx.reader import HANDLERS, Reader
+from hls_export.qonnx.refused import reasons
 from torchq.errors import ExportError
 
 
@@ -66,10 +70,11 @@ def read(path: str | Path) -> HardwareGraph:
         check_arity(file)
         constants, ops = fold(file)
         ops = merge_qcdq(ops, constants)
-        _refuse_unknown(file, ops)
+        _refuse_unknown(file, ops, constants)
         reader = Reader(file, constants, ops)
         for op in ops:
-            HANDLERS[op.domain, op.kind](reader, op)
+            if not fold_op(op, reader.constants, file.types):
+                ops_functions.read_op(reader, op)
         return _finished(reader.graph())
     except (ArithmeticError, IndexError, KeyError, TypeError, ValueError) as fault:
         raise ExportError(
@@ -81,7 +86,11 @@ def read(path: str | Path) -> HardwareGraph:
 
 def _finished(graph: HardwareGraph) -> HardwareGraph:
     """The graph in its plain form, its edges checked and given their formats."""
-    waiting = [node.operator for node in graph.nodes if isinstance(node, ops_functions.Function)]
+    functions = [node for node in graph.nodes if isinstance(node, ops_functions.Function)]
+    waiting = [node.operator for node in functions]
+    for function in functions:
+        if function.reason is not None:
+            raise function.reason
     if waiting:
         raise ExportError(
             f"{', '.join(waiting)}: no Quant is behind, and a function becomes a table of rounded values",
@@ -93,13 +102,21 @@ def _finished(graph: HardwareGraph) -> HardwareGraph:
     return annotate(graph)
 
 
-def _refuse_unknown(file: OnnxFile, ops: list[Op]) -> None:
-    unknown = [str(op) for op in ops if (op.domain, op.kind) not in HANDLERS]
+def _refuse_unknown(file: OnnxFile, ops: list[Op], constants: Iterable[str]) -> None:
+    """All operators that cannot be read, at once; what is computed of shapes alone is no activation."""
+    fixed = set(constants)
+    unknown: list[Op] = []
+    for op in ops:
+        if (op.domain in STANDARD and op.kind == "Shape") or foldable(op, fixed):
+            fixed.update(op.outputs)
+        elif (op.domain, op.kind) not in HANDLERS:
+            unknown.append(op)
     if unknown:
         count = "1 node" if len(unknown) == 1 else f"{len(unknown)} nodes"
         known = sorted({kind for _, kind in HANDLERS if not kind.startswith(own.PREFIX)})
         raise ExportError(
-            f"{file.path}: {count} cannot be lowered: {', '.join(unknown)}",
+            f"{file.path}: {count} cannot be lowered: {', '.join(map(str, unknown))}"
+            f"{reasons([op.kind for op in unknown])}",
             hint=f"these can: {', '.join(known)}",
         )
 

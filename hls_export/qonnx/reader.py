@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from hls_export.hardware import HardwareGraph, Input, Node
+from hls_export.passes.bounds import bounds
+from hls_export.passes.ranges import Bounds
 from hls_export.qonnx.constants import Constant
 from hls_export.qonnx.load import MOST_VALUES, OnnxFile, Op
 from torchq.errors import ExportError
@@ -84,6 +86,13 @@ class Reader:
     def alone(self, node: Node) -> bool:
         """Whether exactly one operator reads a node, and it does not leave the graph."""
         return self.readers.get(node.tensor, 0) == 1 and node.tensor != self.file.output
+
+    def bounds(self, node: Node) -> Bounds:
+        """The values that a node can make; it is not the raw input."""
+        source = self.made[self.file.input]
+        alive = _alive(self.nodes, node.name) | {source}
+        before = tuple(other for other in self.nodes.values() if other.name in alive)
+        return bounds(HardwareGraph(before, source, node.name))[node.name]
 
     def graph(self) -> HardwareGraph:
         """What was read and reaches the output, in order."""

@@ -31,6 +31,16 @@ def ints(file, *values):
     return file.constant(values, np.int64)
 
 
+def twice(file, y):
+    return file.op("Add", file.quant(y, 6, 2.0**-5), file.quant(y, 3, 2.0**-2))
+
+
+def trunc(file, x, *numbers, **attributes):
+    return file.op(
+        "Trunc", x, *[file.constant(n) for n in numbers], domain=DOMAIN, name="trunc", **attributes
+    )
+
+
 CASES = {
     "conv with auto_pad": (
         (2, 5, 4),
@@ -165,6 +175,98 @@ CASES = {
             f.constant(grid((4, 2))),
         ),
     ),
+    "swish from its parts": ((5,), lambda f, x: f.quant(f.op("Mul", x, f.op("Sigmoid", x)), 6, 2.0**-4)),
+    "gelu from its parts": (
+        (2, 3),
+        lambda f, x: f.quant(
+            f.op(
+                "Mul",
+                f.op("Mul", x, f.constant(0.5)),
+                f.op("Add", f.op("Erf", f.op("Div", x, f.constant(np.sqrt(2.0)))), f.constant(1.0)),
+            ),
+            7,
+            2.0**-4,
+        ),
+    ),
+    "hard swish from its parts": (
+        (5,),
+        lambda f, x: f.quant(
+            f.op(
+                "Mul",
+                x,
+                f.op(
+                    "Div",
+                    f.op("Clip", f.op("Add", x, f.constant(3.0)), f.constant(0.0), f.constant(6.0)),
+                    f.constant(6.0),
+                ),
+            ),
+            6,
+            2.0**-4,
+        ),
+    ),
+    "leaky by a hundredth": ((5,), lambda f, x: f.quant(f.op("LeakyRelu", x), 9, 2.0**-7)),
+    "thirds": ((5,), lambda f, x: f.quant(f.op("Div", x, f.constant(3.0)), 7, 2.0**-4)),
+    "a table of a table": (
+        (5,),
+        lambda f, x: f.quant(f.op("Tanh", f.quant(f.op("Exp", x), 6, 2.0**-2, signed=0)), 7, 2.0**-5),
+    ),
+    "a function that two quantizers read": (
+        (4,),
+        lambda f, x: twice(f, f.op("Tanh", x)),
+    ),
+    "signs of a function": (
+        (4,),
+        lambda f, x: f.op("Add", x, f.op("BipolarQuant", f.op("Sin", x), f.constant(0.5), domain=DOMAIN)),
+    ),
+    "a function behind relu and a move": (
+        (2, 3),
+        lambda f, x: f.quant(
+            f.op("Sqrt", f.op("Reshape", f.op("Relu", x), ints(f, -1, 6))), 6, 2.0**-4, signed=0
+        ),
+    ),
+    "trunc, version 1": ((4,), lambda f, x: trunc(f, x, 2.0**-3, 0.0, 6.0, 4.0)),
+    "trunc, version 2": ((4,), lambda f, x: trunc(f, x, 2.0**-3, 0.0, 6.0, 2.0**-1, 4.0)),
+    "trunc, rounded": (
+        (4,),
+        lambda f, x: trunc(f, x, 2.0**-3, 0.0, 6.0, 2.0**-1, 3.0, rounding_mode="ROUND", narrow=1),
+    ),
+    "trunc of finer numbers": (
+        (4,),
+        lambda f, x: trunc(f, f.op("Mul", x, f.constant(0.375)), 2.0**-3, 0.0, 6.0, 2.0**-2, 4.0),
+    ),
+    "trunc of a function": ((4,), lambda f, x: trunc(f, f.op("Tanh", x), 2.0**-6, 0.0, 7.0, 2.0**-3, 4.0)),
+    "gemm with factors": (
+        (4,),
+        lambda f, x: f.op(
+            "Gemm", x, f.constant(grid((3, 4))), f.constant(grid((3,))), alpha=0.5, beta=3.0, transB=1
+        ),
+    ),
+    "a constant in front of a product": ((4, 3), lambda f, x: f.op("MatMul", f.constant(grid((2, 4))), x)),
+    "cast to whole numbers": ((4,), lambda f, x: f.op("Cast", f.op("Cast", x, to=6), to=1)),
+    "what views leave": (
+        (2, 3),
+        lambda f, x: f.op(
+            "Reshape",
+            x,
+            f.op(
+                "Concat",
+                f.op("Unsqueeze", f.op("Gather", f.op("Shape", x), f.constant(0, np.int64)), ints(f, 0)),
+                ints(f, -1),
+                axis=0,
+            ),
+        ),
+    ),
+    "shapes that are computed with": (
+        (4, 3),
+        lambda f, x: f.op(
+            "Slice",
+            x,
+            ints(f, 0),
+            f.op("Div", f.op("Slice", f.op("Shape", x), ints(f, 1), ints(f, 2)), ints(f, 2)),
+            ints(f, 1),
+        ),
+    ),
+    "minus": ((4,), lambda f, x: f.op("Neg", x)),
     "scripts' leftovers": (
         (2, 3),
         lambda f, x: f.op(
