@@ -109,6 +109,14 @@ def parse(text: str, tool: str = TOOL) -> Placed:
     )
 
 
+def installed() -> str:
+    """Name and version of the placer; empty where it is not installed."""
+    try:
+        return _version(_placer())
+    except BackendError:
+        return ""
+
+
 def _placer() -> str:
     beside = Path(sys.executable).parent / TOOL
     return str(beside) if beside.exists() else program(TOOL, HINT)

@@ -152,6 +152,12 @@ class RtlProject(Project):
         simulated, compiled = ICARUS_S * cost * samples, VERILATOR_S + VERILATOR_BIT_S * cost
         return "verilator" if simulated > compiled and verilator.available() else "icarus"
 
+    def affordable(self, seconds: float) -> int | None:
+        """How many samples are simulated in about so many seconds; None where Verilator takes any number."""
+        if verilator.available():
+            return None
+        return max(1, int(seconds / (ICARUS_S * max(float(self.design["cost"]), 1.0))))
+
     def _built(self, simulator: str) -> Path:
         folder = self.path / BUILD
         if simulator == "verilator":
@@ -262,10 +268,20 @@ class RtlProject(Project):
         }
 
 
+def packed(lut: int) -> tuple[int, int]:
+    """The fewest and the most CLB LUTs that so many LUT primitives may become, by public reports of Vivado.
+
+    Example:
+        >>> packed(6909)
+        (4422, 5665)
+    """
+    return math.floor(lut * PACKING[0] + 0.5), math.floor(lut * PACKING[2] + 0.5)
+
+
 def synthesis_report(estimate: FpgaReport, facts: dict[str, Any]) -> FpgaReport:
     """The report of a synthesis, each figure as what it is: measured, or an estimate with its range."""
     found, latency = facts["resources"], facts["latency_cycles"]
-    low, mean, high = (math.floor(found["lut"] * factor + 0.5) for factor in PACKING)
+    (low, high), mean = packed(found["lut"]), math.floor(found["lut"] * PACKING[1] + 0.5)
     tool = f"{found['tool']} {found['version']}"
     return FpgaReport(
         source="yosys",

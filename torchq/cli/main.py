@@ -13,7 +13,7 @@ import click
 
 from torchq.errors import TorchqError, VerifyError
 
-COMMANDS = ("run", "ls", "cat", "cp", "validate", "cost", "report")
+COMMANDS = ("run", "ls", "cat", "cp", "validate", "cost", "verify", "report")
 
 
 class _Lazy(click.Group):

@@ -54,9 +54,9 @@ class LoadedRecipe:
         return self.content
 
     def fingerprint(self) -> dict[str, Any]:
-        """Everything that decides the result, as plain values."""
+        """Everything that decides the result, as plain values; a synthesis counts it and changes nothing."""
         plain: dict[str, Any] = json.loads(
-            self.content.model_dump_json(exclude={"title", "description", "task"})
+            self.content.model_dump_json(exclude={"title", "description", "task", "synthesis"})
         )
         return plain
 

@@ -73,6 +73,8 @@ class RunDir:
                     "elapsed_s": 0.0,
                 },
             )
+        elif loaded.name == about.get("recipe") and list(loaded.overrides) != about.get("overrides"):
+            run.write(_ABOUT, {**about, "overrides": list(loaded.overrides)})  # the synthesis may be another
         if not run.file("recipe.yaml").is_file():  # new, or killed right here
             atomic_write_text(run.file("recipe.yaml"), loaded.text)
         return run

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from torchq.recipe.schema_parts import Counts, Float, Part, Quantizer, Training
 from torchq.recipe.schema_search import Pick, Search
@@ -77,6 +77,18 @@ class Verify(Part):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+def _as_names(value: Any) -> Any:
+    return tuple(dict.fromkeys(value)) if isinstance(value, list) else value
+
+
+class Synthesis(Part):
+    """Verilog of the networks, compared and counted with open tools, where they are installed."""
+
+    networks: Annotated[tuple[Literal["picked", "q6"], ...], BeforeValidator(_as_names)] = ("picked",)
+    latency_cutoff: Annotated[Float, Field(gt=0)] | None = None
+    fmax: bool = False
+
+
 class Recipe(Part):
     """A whole recipe: from data to firmware."""
 
@@ -95,3 +107,4 @@ class Recipe(Part):
     pick: Pick
     lower: Lower = Lower()
     verify: Verify = Verify()
+    synthesis: Synthesis | None = None

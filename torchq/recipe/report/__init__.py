@@ -19,6 +19,8 @@ from torchq.recipe.report.html import render_html as render_html
 from torchq.recipe.report.markdown import render_markdown as render_markdown
 from torchq.recipe.report.summary import summary_lines as summary_lines
 from torchq.recipe.report.summary import summary_table as summary_table
+from torchq.recipe.report.synthesized import Synthesis as Synthesis
+from torchq.recipe.report.synthesized import Synthesized as Synthesized
 from torchq.recipe.report.values import Check as Check
 from torchq.recipe.report.values import CostReference as CostReference
 from torchq.recipe.report.values import DataSummary as DataSummary

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torchq.recipe.report import tables
+from torchq.recipe.report import synthesis, tables
 from torchq.recipe.report.checks import evaluate, figures, ratio
 from torchq.recipe.report.document import (
     Banner,
@@ -31,16 +31,21 @@ def compose(data: ReportData, *, pictures: bool = True) -> Document:
         warning=_warning(data),
         banner=_banner(data),
         figures=_figures(data),
-        sections=(
-            Section("shown", "Results", _results(data)),
-            Section("models", "Models", _models(data, pictures)),
-            Section("search", "Search", _search(data, pictures)),
-            Section("layers", "Picked model", _layers(data)),
-            Section("estimates", "On an FPGA: estimates", _estimates(data)),
-            Section("firmware", "Firmware and verification", _firmware(data)),
-            Section("training", "Training", _training(data, pictures)),
-            Section("data", "Data", _data(data)),
-            Section("again", "How to run this again", _again(data)),
+        sections=tuple(
+            one
+            for one in (
+                Section("shown", "Results", _results(data)),
+                Section("models", "Models", _models(data, pictures)),
+                Section("search", "Search", _search(data, pictures)),
+                Section("layers", "Picked model", _layers(data)),
+                Section("estimates", "On an FPGA: estimates", _estimates(data)),
+                Section("synthesis", "Synthesis", _synthesis(data, pictures)),
+                Section("firmware", "Firmware and verification", _firmware(data)),
+                Section("training", "Training", _training(data, pictures)),
+                Section("data", "Data", _data(data)),
+                Section("again", "How to run this again", _again(data)),
+            )
+            if one.blocks
         ),
     )
 
@@ -158,6 +163,11 @@ def _estimates(data: ReportData) -> tuple[Block, ...]:
         return (_missing("FPGA estimates"),)
     notes = notes_table(data.estimates)
     return (table,) if notes is None else (table, Details("How wrong these estimates are", (notes,)))
+
+
+def _synthesis(data: ReportData, pictures: bool) -> tuple[Block, ...]:
+    """Nothing for a run whose recipe asks for no synthesis."""
+    return () if data.synthesis is None else synthesis.blocks(data.synthesis, pictures=pictures)
 
 
 def _firmware(data: ReportData) -> tuple[Block, ...]:

@@ -9,6 +9,7 @@ import io
 from typing import TYPE_CHECKING
 
 from torchq.recipe.report.axes import empty, listed
+from torchq.recipe.report.bars import draw_legend, draw_resources
 from torchq.recipe.report.losses import draw_losses
 from torchq.recipe.report.pareto import draw_pareto, placed
 from torchq.recipe.report.roc import draw_roc
@@ -16,8 +17,11 @@ from torchq.recipe.report.svg import style, to_svg
 from torchq.recipe.report.text import energy, number, one_line, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.figure import Figure
 
+    from torchq.recipe.report.synthesized import Synthesized
     from torchq.recipe.report.values import ReportData
 
 
@@ -63,6 +67,22 @@ def losses_svg(data: ReportData) -> str | None:
         figure = _figure(8.4, 3.9)
         draw_losses(figure.subplots(), told)
         return to_svg(figure, "losses", alt)
+
+
+def resources_svg(designs: Sequence[Synthesized]) -> str | None:
+    """LUTs and flip-flops, counted and estimated, as SVG; None without any."""
+    shown = [one for one in designs if one.pair("lut") is not None]
+    if not shown:
+        return None
+    told = listed([f"{one_line(one.name)} {number(one.resources.get('LUT'))} LUT" for one in shown])
+    alt = f"LUTs and flip-flops as counted and as estimated: {told}."
+    with style("resources"):
+        figure = _figure(8.4, 1.6 + 0.8 * len(shown))
+        left, right = figure.subplots(1, 2, sharey=True)
+        draw_resources(left, shown, "lut", "LUT primitives")
+        draw_resources(right, shown, "ff", "flip-flops")
+        draw_legend(figure)
+        return to_svg(figure, "resources", alt)
 
 
 def overview_png(data: ReportData) -> bytes:

@@ -70,6 +70,7 @@ def _closing(data: ReportData) -> tuple[tuple[str, str], ...]:
     lines = [("verification", MISSING if verified is None else verified.headline)]
     if verified is not None and verified.first:
         lines.append(("", f"first difference: {one_line(verified.first)}"))
+    lines += _synthesised(data)
     checks = evaluate(data)
     if checks:
         lines.append(("targets met", f"{sum(check.met is True for check in checks)} of {len(checks)}"))
@@ -81,3 +82,20 @@ def _closing(data: ReportData) -> tuple[tuple[str, str], ...]:
     if wall is not None:
         lines.append(("wall time", duration(wall)))
     return tuple(lines)
+
+
+def _synthesised(data: ReportData) -> list[tuple[str, str]]:
+    """One line a network, or why there is none; nothing where none was asked for."""
+    if data.synthesis is None:
+        return []
+    if data.synthesis.left_out:
+        return [("synthesis", f"left out: {one_line(data.synthesis.left_out)}")]
+    lines = []
+    for one in data.synthesis.designs:
+        of = one.resources
+        told = (
+            f"{number(of.get('LUT'))} LUT, {number(of.get('FF'))} FF, {number(of.get('DSP'))} DSP, "
+            f"{number(of.get('latency_cycles'))} cycles"
+        )
+        lines.append(("synthesis", f"{one_line(one.name)}: {told if of else 'not counted'}"))
+    return lines

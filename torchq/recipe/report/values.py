@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torchq.recipe.report.firmware import FirmwareFacts, Verification
+from torchq.recipe.report.synthesized import Synthesis
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,7 @@ class ReportData:
     Attributes:
         goal: what the search was asked for, in words.
         created: date and time as text; the report takes no time of its own.
+        synthesis: None where the recipe asks for none.
         limits: what is checked; None leaves that part out.
         checks: further lines for the same table, such as the constraints of the recipe.
         seeds: seed by what it seeds.
@@ -226,6 +228,7 @@ class ReportData:
     search: SearchResult | None = None
     layers: tuple[LayerRow, ...] = ()
     estimates: tuple[FpgaEstimate, ...] = ()
+    synthesis: Synthesis | None = None
     verification: Verification | None = None
     firmware: FirmwareFacts | None = None
     histories: tuple[TrainingHistory, ...] = ()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 import hls_export
+from hls_export.rtl import installed
+from torchq.errors import BackendError
 from torchq.recipe.rundir import RunDir
 from torchq.recipe.schema import Recipe
 from torchq.recipe.show import Show
+from torchq.recipe.stages import readings, verilog
 from torchq.recipe.stages import workbench as bench
 from torchq.recipe.stages.searching import picked_model
 
@@ -27,11 +30,7 @@ def export_onnx(recipe: Recipe, run: RunDir, show: Show) -> None:
         run.file(MODEL),
         example=bench.example(recipe),
         check=data.valid.x[:1000].astype(np.float64),
-        metadata={
-            "standardisation": {"mean": data.mean.tolist(), "scale": data.scale.tolist()},
-            "features": list(data.features),
-            "classes": list(data.classes),
-        },
+        metadata=bench.port_names(data),
     )
     show.fact(f"executed and equal to torch on {exported.vectors:,} vectors")
     run.finish("export", {"file": MODEL, "digest": exported.digest, "vectors": exported.vectors})
@@ -58,51 +57,64 @@ def lower_to_project(recipe: Recipe, run: RunDir, show: Show) -> None:
     seconds = time.perf_counter() - began
     report = project.report()
     show.fact(f"written by {report.tool}; compiled in {seconds:.1f} s")
-    run.finish("lower", {"project": PROJECT, "compile_s": round(seconds, 3), "report": report.to_dict()})
+    facts = project.to_dict()
+    run.finish(
+        "lower",
+        {
+            "project": PROJECT,
+            "compile_s": round(seconds, 3),
+            "report": report.to_dict(),
+            **{name: facts[name] for name in ("state", "files")},
+        },
+    )
 
 
 def verify_project(recipe: Recipe, run: RunDir, show: Show) -> None:
-    """Compare torch, the ONNX file, the emulator and the C++ on test samples and adversarial vectors.
+    """Compare torch, the ONNX file, the emulator, the C++ and the Verilog on real and adversarial vectors.
+
+    The Verilog takes part if the recipe asks for it and its tools are there.
 
     Raises:
         VerifyError: the readings differ; ``verify.json`` says where, and the report can still be written.
     """
-    data = bench.dataset(recipe.data)
     project = hls_export.open_project(run.file(PROJECT)).compile()
-    graph = hls_export.read(run.file(MODEL))
-    sets = {
-        "real": data.test.x[: recipe.verify.jets].astype(np.float64),
-        "adversarial": hls_export.adversarial(graph, recipe.verify.adversarial, recipe.verify.seed),
-    }
+    sets = readings.vectors(recipe, run.file(MODEL))
     show.stage("verify", ", ".join(f"{len(x):,} {kind} vectors" for kind, x in sets.items()))
-    model = picked_model(recipe, run)
-    found = {kind: hls_export.verify(model, run.file(MODEL), project, x) for kind, x in sets.items()}
-    for verdict in found.values():
-        show.fact(str(verdict), "" if verdict.agree else "bold red")
-    run.finish("verify", _merged(found))
+    compare_all(recipe, run, show, project, sets, with_verilog=verilog.is_asked(recipe, "picked"))
 
 
-def _merged(found: dict[str, hls_export.Verification]) -> dict[str, Any]:
-    """One verdict over all sets of vectors."""
-    differing = [v for v in found.values() if not v.agree]
-    comparisons = [
-        {
-            "reading": reading,
-            "against": v.readings[0],
-            "kind": kind,
-            "vectors": v.vectors,
-            "mismatches": sum(d.count for d in v.differences if d.reading == reading),
-        }
-        for kind, v in found.items()
-        for reading in v.readings[1:]
-    ]
-    return {
-        "agree": not differing,
-        "vectors": sum(v.vectors for v in found.values()),
-        "values": sum(v.values for v in found.values()),
-        "mismatches": sum(v.mismatches for v in found.values()),
-        "verdict": "; ".join(map(str, found.values())),
-        "first": differing[0].to_dict()["first"] if differing else None,
-        "comparisons": comparisons,
-        "sets": {kind: v.to_dict() for kind, v in found.items()},
-    }
+def compare_all(
+    recipe: Recipe,
+    run: RunDir,
+    show: Show,
+    project: hls_export.Project,
+    sets: Mapping[str, readings.Array],
+    *,
+    with_verilog: bool,
+) -> bool:
+    """Compare all readings of the picked network and write ``verify.json``; whether they agree.
+
+    Args:
+        recipe: of the run.
+        run: with the ONNX file.
+        show: told what came out.
+        project: the compiled project.
+        sets: vectors by name.
+        with_verilog: whether the Verilog takes part; where it cannot, one line says why.
+    """
+    projects, reason = [project], ""
+    if with_verilog and recipe.lower.backend != "rtl":
+        reason = verilog.left_out(installed.WRITE, installed.SIMULATE)
+        if not reason:
+            show.fact("writing and simulating the Verilog ...")
+            try:
+                projects.append(verilog.project(recipe, run, "picked", run.file(MODEL)).compile())
+            except BackendError as fault:
+                reason = str(fault)
+        if reason:
+            show.fact(f"without Verilog: {reason}")
+    found = readings.compared(picked_model(recipe, run), run.file(MODEL), tuple(projects), sets)
+    for verdict in found["sets"].values():
+        show.fact(verdict["verdict"], "" if verdict["agree"] else "bold red")
+    run.finish("verify", {**found, "left_out": {"RTL simulation": reason} if reason else {}})
+    return bool(found["agree"])

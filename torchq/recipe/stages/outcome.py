@@ -20,6 +20,8 @@ from torchq.recipe.report import (
     ModelResult,
     ReportData,
     SearchResult,
+    Synthesis,
+    Synthesized,
     TrainingHistory,
     TrialPoint,
     Verification,
@@ -34,6 +36,7 @@ from torchq.recipe.report.text import MISSING
 from torchq.recipe.rundir import RunDir
 from torchq.recipe.schema import Recipe
 from torchq.recipe.show import Show
+from torchq.recipe.stages import synthesis
 from torchq.recipe.stages.searching import trials_of
 from torchq.recipe.versions import versions
 from torchq.scheme import Scheme
@@ -63,8 +66,14 @@ def require_agreement(run: RunDir) -> None:
     if run.done("verify") and not (facts := run.read("verify.json"))["agree"]:
         raise VerifyError(
             f"{run.file('verify.json')}: {facts['first']['message']}",
-            hint="the firmware is not the network; this is a defect worth reporting",
+            hint=_DEFECT,
         )
+    different = synthesis.first_difference(run)
+    if different:
+        raise VerifyError(different, hint=_DEFECT)
+
+
+_DEFECT = "the firmware is not the network; this is a defect worth reporting"
 
 
 def print_summary(recipe: Recipe, run: RunDir, show: Show) -> None:
@@ -95,6 +104,7 @@ def gather(recipe: Recipe, run: RunDir) -> ReportData:
         search=_search(run, found),
         layers=tuple(_layers(train, found.get("lower"))),
         estimates=tuple(_estimates(found)),
+        synthesis=_synthesis(run, found.get("synthesis")),
         verification=_verification(found.get("verify")),
         firmware=_firmware(recipe, found.get("lower")),
         histories=tuple(_histories(found)),
@@ -113,8 +123,10 @@ def gather(recipe: Recipe, run: RunDir) -> ReportData:
     )
 
 
-_PROJECT_FILES = ("firmware/myproject.cpp", "firmware/defines.h", "firmware/parameters.h", "interface.json")
-_STAGES = ("data", "float", "references", "search", "train", "export", "lower", "verify", "report")
+_STAGES = (
+    *("data", "float", "references", "search", "train"),
+    *("export", "lower", "verify", "synthesis", "report"),
+)
 
 
 def _goal_text(recipe: Recipe) -> str:
@@ -286,6 +298,15 @@ def _verification(verify: Mapping[str, Any] | None) -> Verification | None:
     return None if verify is None else Verification.from_dict(verify)
 
 
+def _synthesis(run: RunDir, facts: Mapping[str, Any] | None) -> Synthesis | None:
+    if facts is None:
+        return None
+    return Synthesis(
+        designs=tuple(Synthesized.from_dict(one) for one in synthesis.designs(run)),
+        left_out=facts["left_out"],
+    )
+
+
 def _firmware(recipe: Recipe, lower: Mapping[str, Any] | None) -> FirmwareFacts | None:
     if lower is None:
         return None
@@ -296,8 +317,8 @@ def _firmware(recipe: Recipe, lower: Mapping[str, Any] | None) -> FirmwareFacts 
         io_type=recipe.lower.io_type,
         strategy=recipe.lower.strategy,
         reuse_factor=recipe.lower.reuse_factor,
-        state="C++ compiled and simulated; not synthesised",
-        files=tuple(f"{lower['project']}/{file}" for file in _PROJECT_FILES),
+        state=lower.get("state", ""),
+        files=tuple(f"{lower['project']}/{file}" for file in lower.get("files", ())),
     )
 
 

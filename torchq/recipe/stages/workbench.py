@@ -38,6 +38,15 @@ def dataset(data: Data) -> Dataset:
     )
 
 
+def port_names(data: Dataset) -> dict[str, Any]:
+    """What a firmware engineer must know of inputs and outputs, as metadata of an ONNX file."""
+    return {
+        "standardisation": {"mean": data.mean.tolist(), "scale": data.scale.tolist()},
+        "features": list(data.features),
+        "classes": list(data.classes),
+    }
+
+
 def float_model(recipe: Recipe) -> nn.Module:
     """The untrained float network of a recipe."""
     from torchq.models import MODELS
