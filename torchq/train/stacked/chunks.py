@@ -1,0 +1,45 @@
+"""How many candidates a stack holds: as many as the caches (or a GPU's memory) have room for."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from torchq.train.stacked.layout import Layout
+
+LEAST, MOST = 8, 128
+"""Below, calls cost more than what they compute; above, nothing is gained."""
+CACHE_BYTES = 2**25
+"""Taken for the last cache where the system does not say its size."""
+GPU_SHARE = 0.25
+"""Of a GPU's free memory."""
+
+
+def chunk_size(layout: Layout, rows: int, device: torch.device) -> int:
+    """Candidates of a stack.
+
+    Args:
+        layout: of the stack.
+        rows: samples of a batch.
+        device: where it is trained.
+
+    Returns:
+        As many as have room for one training step, from 8 to 128 (on a GPU: 1024).
+    """
+    item = torch.finfo(layout.dtype).bits // 8
+    parameters = 4 * sum(place.count for place in layout.parameters())
+    step = item * (rows * (layout.inputs + sum(layout.widths)) + parameters)
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return max(min(int(free * GPU_SHARE / (3 * step)), 8 * MOST), LEAST)
+    return max(min(_last_cache() // step, MOST), LEAST)
+
+
+def _last_cache() -> int:
+    """Bytes of the largest cache."""
+    try:
+        size = os.sysconf("SC_LEVEL3_CACHE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return CACHE_BYTES
+    return size if size > 0 else CACHE_BYTES

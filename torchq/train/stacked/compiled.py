@@ -1,0 +1,87 @@
+"""The programs of a layout, compiled once in a process; and whether compiling pays."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchq.train.stacked import program
+from torchq.train.stacked.layout import Layout
+
+WORTHWHILE = 10_000_000
+"""From this many samples times candidates on a training is compiled unless told otherwise: about what one
+thread trains uncompiled in the time that compiling takes."""
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The training step and the look at validation samples, with the layout bound.
+
+    Attributes:
+        train: as :func:`torchq.train.stacked.program.train_step` without its first argument.
+        look: as :func:`torchq.train.stacked.program.look` without its first argument.
+        compiled: whether they are compiled.
+    """
+
+    train: Callable[..., Tensor]
+    look: Callable[..., tuple[Tensor, Tensor]]
+    compiled: bool
+
+
+def plain(layout: Layout) -> Programs:
+    """The programs as Python runs them."""
+    return Programs(
+        functools.partial(program.train_step, layout), functools.partial(program.look, layout), False
+    )
+
+
+@functools.cache
+def compiled(layout: Layout) -> Programs:
+    """The programs through torch's compiler, which works when they are called first.
+
+    The number of candidates and of samples is left open, so that candidates may leave.
+    """
+
+    def train(*args: Any) -> Tensor:
+        return program.train_step(layout, *args)
+
+    def look(*args: Any) -> tuple[Tensor, Tensor]:
+        return program.look(layout, *args)
+
+    return Programs(_compile(train), _compile(look), True)
+
+
+def open_ended(*tensors: Tensor) -> None:
+    """Leave the length of the first axis of tensors open in programs that are compiled with them."""
+    for tensor in tensors:
+        torch._dynamo.mark_dynamic(tensor, 0)
+
+
+def lack(device: torch.device) -> str | None:
+    """What torch's compiler lacks on this machine; None if nothing."""
+    if device.type == "cpu":
+        names = [name for name in (os.environ.get("CXX"), "g++", "clang++") if name]
+        if not any(shutil.which(name) for name in names):
+            return "there is no C++ compiler (g++)"
+    elif torch.utils._triton.has_triton() is False:
+        return "there is no Triton"
+    return None
+
+
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiled under a code object of its own: torch gives up on one that it has compiled eight times."""
+    code = function.__code__.replace(co_name=f"{function.__name__}_{next(_numbers)}")
+    own = types.FunctionType(code, function.__globals__, code.co_name, None, function.__closure__)
+    made: Callable[..., Any] = torch.compile(own, fullgraph=True)
+    return made
+
+
+_numbers = iter(range(1_000_000_000))

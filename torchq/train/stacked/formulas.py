@@ -1,0 +1,94 @@
+"""The formulas of :mod:`torchq.train.stacked.numbers` on tensors: values, and where the gradient passes.
+
+A column of numbers has the shape ``[candidates, 1, 1]`` and meets values of ``[candidates, rows, columns]``.
+Nothing here asks a tensor for its values, so a program made of it compiles as one graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from torchq.quantizers.scale import EPSILON
+from torchq.train.stacked.numbers import FIELDS, PLAIN, PO2, STAIR, STEPS, Families, Numbers
+
+_BITS = {torch.float32: (torch.int32, 23, 127), torch.float64: (torch.int64, 52, 1023)}
+"""The integer type of as many bits, the digits of the mantissa, and the offset of the exponent."""
+
+_SQRT2 = {torch.float32: 0x3504F3, torch.float64: 0x6A09E667F3BCC}
+"""The largest mantissa of each type below the square root of two, without its leading one."""
+
+
+def columns(rows: Sequence[Numbers], dtype: torch.dtype) -> Tensor:
+    """The numbers of one place, candidate by candidate: ``[candidates, fields]``."""
+    return torch.tensor([[getattr(row, name) for name in FIELDS] for row in rows], dtype=dtype)
+
+
+def _get(numbers: Tensor, name: str) -> Tensor:
+    return numbers[:, FIELDS.index(name), None, None]
+
+
+def values(x: Tensor, numbers: Tensor, families: Families) -> Tensor:
+    """The quantized values.
+
+    Args:
+        x: ``[candidates, rows, columns]``; one candidate stands for all.
+        numbers: ``[candidates, fields]``.
+        families: the formulas that occur.
+    """
+    if families.lifts:
+        x = torch.maximum(x, _get(numbers, "least"))
+    made = [(formula, _FORMULAS[formula](x, numbers)) for formula in sorted(families.formulas)]
+    (_, result), *others = made
+    for formula, other in others:
+        result = torch.where(_get(numbers, "formula") == formula, other, result)
+    return result
+
+
+def passed(gradient: Tensor, x: Tensor, numbers: Tensor, families: Families) -> Tensor:
+    """The straight-through gradient at ``x`` of what :func:`values` makes of it."""
+    if families.tanh:
+        curve = torch.tanh(torch.maximum(x, _get(numbers, "least")) if families.lifts else x)
+        gradient = torch.where(_get(numbers, "tanh") != 0, gradient * (1 - curve * curve), gradient)
+    if families.gates:
+        inside = (x > _get(numbers, "first")) & (x < _get(numbers, "last"))
+        gradient = torch.where(inside, gradient, 0.0)
+    return gradient
+
+
+def _stair(x: Tensor, numbers: Tensor) -> Tensor:
+    code = torch.round(x * _get(numbers, "inverse"))
+    code = torch.minimum(torch.maximum(code, _get(numbers, "low")), _get(numbers, "high"))
+    return code * _get(numbers, "worth") + 0.0
+
+
+def _steps(x: Tensor, numbers: Tensor) -> Tensor:
+    worth = _get(numbers, "worth")
+    value = torch.where(
+        x >= _get(numbers, "upper"), worth, torch.where(x < _get(numbers, "lower"), -worth, 0.0)
+    )
+    return torch.where(torch.isnan(x), x, value)
+
+
+def _powers(x: Tensor, numbers: Tensor) -> Tensor:
+    """From the bits of the float, as the logarithm of a float is not exact."""
+    integer, digits, offset = _BITS[x.dtype]
+    low, high = _get(numbers, "low"), _get(numbers, "high")
+    size = x.abs()
+    bits = size.view(integer)
+    above = (bits & ((1 << digits) - 1)) > _SQRT2[x.dtype]
+    code = ((bits >> digits) - offset).to(x.dtype) + above.to(x.dtype)
+    code = torch.where(size < EPSILON, low, code)
+    code = torch.minimum(torch.maximum(code, low), high)
+    power = ((code.to(integer) + offset) << digits).view(x.dtype)
+    value = torch.where(x < 0, -power, power)
+    return torch.where(torch.isnan(x), x, value)
+
+
+def _plain(x: Tensor, numbers: Tensor) -> Tensor:  # noqa: ARG001 - as the others
+    return x
+
+
+_FORMULAS = {STAIR: _stair, STEPS: _steps, PO2: _powers, PLAIN: _plain}

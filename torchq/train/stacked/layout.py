@@ -1,0 +1,187 @@
+"""Where everything of a candidate lies: all its parameters in one row, padded to the widest of the stack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from torchq.prune.masks import mask_of
+from torchq.train.stacked.chain import Chain, Link
+from torchq.train.stacked.numbers import Families
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor of a candidate lies in its row.
+
+    Attributes:
+        link: number of its link in the chain.
+        name: ``weight``, ``bias``, ``gamma``, ``beta``, ``mean`` or ``variance``.
+        shape: padded.
+        start: of its values in the row.
+    """
+
+    link: int
+    name: str
+    shape: tuple[int, ...]
+    start: int
+
+    @property
+    def count(self) -> int:
+        """Values."""
+        return math.prod(self.shape)
+
+    def of(self, rows: Tensor) -> Tensor:
+        """The tensor in rows ``[candidates, values]``; vectors become ``[candidates, 1, values]``."""
+        shape = self.shape if len(self.shape) > 1 else (1, *self.shape)
+        return rows[:, self.start : self.start + self.count].reshape(-1, *shape)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What one program is made for.
+
+    Attributes:
+        links: kind and options of each operation.
+        inputs: features of a sample.
+        widths: values that each link writes.
+        dtype: of parameters and activations.
+        weights: the formulas of weights and biases.
+        activations: the formulas of activations.
+    """
+
+    links: tuple[tuple[str, tuple[Any, ...]], ...]
+    inputs: int
+    widths: tuple[int, ...]
+    dtype: torch.dtype
+    weights: Families
+    activations: Families
+
+    @classmethod
+    def of(cls, chains: Sequence[Chain]) -> Layout:
+        """The smallest one that holds all chains, which have the same structure."""
+        first = chains[0]
+        slots = [link.kind != "quantize" for link in first.links for _ in link.quantizers]
+        kinds = [
+            reduce(
+                or_,
+                (
+                    Families.of(n)
+                    for c in chains
+                    for n, held in zip(c.numbers, slots, strict=True)
+                    if held is w
+                ),
+                Families(),
+            )
+            for w in (True, False)
+        ]
+        return cls(
+            tuple((link.kind, link.options) for link in first.links),
+            first.links_with_weights[0].inputs,
+            tuple(map(max, zip(*(_widths(c.links) for c in chains), strict=True))),
+            first.dtype,
+            *kinds,
+        )
+
+    def parameters(self) -> tuple[Place, ...]:
+        """Trained values."""
+        return tuple(_placed(self._parameters()))
+
+    def statistics(self) -> tuple[Place, ...]:
+        """Running statistics."""
+        return tuple(_placed(self._statistics()))
+
+    def slots(self) -> tuple[int, ...]:
+        """The number of the first quantizer of each link."""
+        counts = [{"quantize": 1, "norm": 0}.get(kind, 2) for kind, _ in self.links]
+        return tuple(sum(counts[:index]) for index in range(len(counts)))
+
+    @property
+    def masks_needed(self) -> bool:
+        """Whether a padded weight could be quantized to something."""
+        return self.weights.zero_moves
+
+    def _parameters(self) -> Iterator[tuple[int, str, tuple[int, ...]]]:
+        reads = self.inputs
+        for index, ((kind, options), width) in enumerate(zip(self.links, self.widths, strict=True)):
+            if kind in ("linear", "folded"):
+                yield index, "weight", (width, reads)
+                if options[0]:
+                    yield index, "bias", (width,)
+            if (kind == "norm" and options[0]) or (kind == "folded" and options[1]):
+                yield index, "gamma", (width,)
+                yield index, "beta", (width,)
+            reads = width
+
+    def _statistics(self) -> Iterator[tuple[int, str, tuple[int, ...]]]:
+        for index, ((kind, _), width) in enumerate(zip(self.links, self.widths, strict=True)):
+            if kind in ("norm", "folded"):
+                yield index, "mean", (width,)
+                yield index, "variance", (width,)
+
+
+def held(link: Link, name: str) -> Tensor:
+    """The tensor of a model that a place stands for."""
+    if name in ("mean", "variance"):
+        found = link.norm.running_mean if name == "mean" else link.norm.running_var
+    elif name in ("gamma", "beta"):
+        found = link.norm.weight if name == "gamma" else link.norm.bias
+    else:
+        found = getattr(link.module, name)
+    assert isinstance(found, Tensor)  # noqa: S101 - the structure says that it has one
+    return found
+
+
+def filled(chain: Chain, places: Sequence[Place], *, masks: bool = False) -> Tensor:
+    """The row of a candidate, zero where it is padded.
+
+    Args:
+        chain: the candidate.
+        places: what the row holds.
+        masks: 1 where there is a weight that is not pruned, instead of the values.
+    """
+    row = torch.zeros(sum(place.count for place in places), dtype=chain.dtype)
+    for place in places:
+        link = chain.links[place.link]
+        values = held(link, place.name).detach().cpu()
+        pruned = mask_of(link.module, place.name) if link.module is not None else None
+        if masks:
+            values = torch.ones_like(values)
+        if pruned is not None:
+            values = values.masked_fill(pruned.cpu(), 0.0)
+        target = row[place.start : place.start + place.count].view(place.shape)
+        target[tuple(slice(size) for size in values.shape)] = values
+    return row
+
+
+def given_back(chain: Chain, places: Sequence[Place], row: Tensor) -> None:
+    """Write a row into the tensors of the model."""
+    with torch.no_grad():
+        for place in places:
+            target = held(chain.links[place.link], place.name)
+            values = row[place.start : place.start + place.count].view(place.shape)
+            target.copy_(values[tuple(slice(size) for size in target.shape)])
+
+
+def _widths(links: Sequence[Link]) -> list[int]:
+    """Values that each link writes."""
+    width = next(link.inputs for link in links if link.inputs)
+    widths = []
+    for link in links:
+        width = link.outputs or width
+        widths.append(width)
+    return widths
+
+
+def _placed(found: Iterator[tuple[int, str, tuple[int, ...]]]) -> Iterator[Place]:
+    start = 0
+    for index, name, shape in found:
+        yield Place(index, name, shape, start)
+        start += math.prod(shape)

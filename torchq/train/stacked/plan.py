@@ -1,0 +1,103 @@
+"""Which candidates stand in which stack, and which are trained alone, and why."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from torchq.train.stacked.chain import Chain, chain_of
+from torchq.train.stacked.chunks import chunk_size
+from torchq.train.stacked.epochs import Settings
+from torchq.train.stacked.layout import Layout
+
+
+@dataclass
+class Plan:
+    """Stacks to be made.
+
+    Attributes:
+        stacks: a layout and its candidates: their numbers and chains.
+        alone: the reason, for each candidate that is trained by ``fit``.
+    """
+
+    stacks: list[tuple[Layout, list[tuple[int, Chain]]]] = field(default_factory=list)
+    alone: dict[int, str] = field(default_factory=dict)
+
+
+def planned(
+    models: Sequence[nn.Module], like: Sequence[nn.Module], settings: Settings, chunk: int | None
+) -> Plan:
+    """Sort candidates by structure, and cut each structure into stacks of one size.
+
+    Args:
+        models: the candidates.
+        like: models that the layouts must hold as well.
+        settings: of the training.
+        chunk: candidates of a stack at most; None for as many as fit the caches.
+    """
+    plan = Plan()
+    rows = max(batch.stop - batch.start for batch in settings.batches)
+    reason = _refusal(settings)
+    groups: dict[object, list[tuple[int, Chain]]] = {}
+    for number, model in enumerate(models):
+        chain = chain_of(model) if reason is None else reason
+        why = chain if isinstance(chain, str) else _misfit(chain, settings)
+        if why is not None or isinstance(chain, str):
+            plan.alone[number] = str(why)
+        else:
+            groups.setdefault(chain.structure, []).append((number, chain))
+    others = [chain for model in like if isinstance(chain := chain_of(model), Chain)]
+    for structure, group in groups.items():
+        if len(group) == 1:
+            plan.alone[group[0][0]] = "no other candidate has its structure"
+            continue
+        chains = [chain for _, chain in group]
+        layout = Layout.of([*chains, *(chain for chain in others if chain.structure == structure)])
+        size = chunk if chunk is not None else chunk_size(layout, rows, settings.x.device)
+        for part in _cut(group, max(size, 2)):
+            plan.stacks.append((layout, part))
+    return plan
+
+
+def _cut(group: list[tuple[int, Chain]], size: int) -> list[list[tuple[int, Chain]]]:
+    """Parts of about the same length, at most ``size`` (3 where that is 2 and one would be left over)."""
+    parts = min(-(-len(group) // size), len(group) // 2)
+    edges = [len(group) * index // parts for index in range(parts + 1)]
+    return [group[a:b] for a, b in itertools.pairwise(edges)]
+
+
+def _refusal(settings: Settings) -> str | None:
+    """Why nothing can be stacked with these samples or this loss."""
+    if settings.x.ndim != 2:
+        return f"samples of shape {list(settings.x.shape[1:])} are not stacked, only rows of features"
+    if settings.loss is None:
+        for y in (settings.y, settings.valid_y):
+            if y.ndim != 1 or y.is_floating_point() or int(y.min()) < 0:
+                return "classes that are not numbers from 0 on are not stacked"
+        return None
+    try:
+        logits, y = torch.zeros(2, 2, 2, device=settings.x.device), settings.y[:2].expand(2, -1)
+        loss = settings.loss
+        torch.vmap(torch.func.grad(lambda answer, classes: loss(answer, classes).sum()))(logits, y)
+    except Exception as fault:  # whatever the loss raises under vmap
+        return (
+            f"the loss is not stacked: {str(fault).splitlines()[0] if str(fault) else type(fault).__name__}"
+        )
+    return None
+
+
+def _misfit(chain: Chain, settings: Settings) -> str | None:
+    """Why a candidate does not fit the samples; ``fit`` says it in its own words."""
+    first, last = chain.links_with_weights[0], chain.links_with_weights[-1]
+    if settings.x.shape[1] != first.inputs or settings.x.dtype != chain.dtype:
+        kind = str(settings.x.dtype).removeprefix("torch.")
+        return f"it reads {first.inputs} features, the samples have {settings.x.shape[1]} of {kind}"
+    if settings.loss is None and max(int(settings.y.max()), int(settings.valid_y.max())) >= last.outputs:
+        return f"it has {last.outputs} logits, and there are more classes"
+    if any(link.kind in ("norm", "folded") for link in chain.links) and len(settings.x) < 2:
+        return "a batch norm cannot learn from one sample"
+    return None

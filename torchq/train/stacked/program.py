@@ -1,0 +1,196 @@
+"""The two programs of a stack: one training step, and one look at validation samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from torchq.train.stacked.formulas import values
+from torchq.train.stacked.layout import Layout
+from torchq.train.stacked.links import Pass
+
+BETAS = (0.9, 0.999)
+ADAM_EPSILON = 1e-8
+"""What torch's Adam has by default."""
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def train_step(
+    layout: Layout,
+    loss: Loss | None,
+    x: Tensor,
+    y: Tensor,
+    order: Tensor,
+    share: Tensor,
+    pace: Tensor,
+    lr: Tensor,
+    rows: Tensor,
+    first: Tensor,
+    second: Tensor,
+    masks: Tensor,
+    statistics: Tensor,
+    numbers: Tensor,
+) -> Tensor:
+    """Forward, backward and AdamW (arXiv:1711.05101) of all candidates; the state is changed in place.
+
+    Args:
+        layout: of the stack.
+        loss: one candidate's; None for the cross entropy.
+        x: samples ``[samples, features]``.
+        y: classes ``[samples]``.
+        order: the samples of each candidate's batch, ``[candidates, batch]``.
+        share: how much each row of the batch counts, ``[batch]``.
+        pace: the schedule's factor; that over the first moment's correction; the factor times the weight
+            decay; one over the root of the second moment's correction; and what makes a variance unbiased.
+        lr: learning rate of each candidate, ``[candidates, 1]``.
+        rows: parameters ``[candidates, values]``.
+        first: Adam's first moments.
+        second: Adam's second moments.
+        masks: 1 where a parameter is.
+        statistics: running ones, ``[candidates, values]``.
+        numbers: of the quantizers, ``[candidates, quantizers, fields]``.
+
+    Returns:
+        The loss of each candidate before the step.
+    """
+    run = Pass(layout, rows, masks, statistics, numbers, share, pace[4])
+    logits = run.forward(x[order])
+    value, gradient = (cross_entropy if loss is None else partial(any_loss, loss))(logits, y[order], share)
+    run.backward(gradient)
+    slope = torch.cat([run.gradients[place].reshape(len(rows), -1) for place in layout.parameters()], dim=1)
+    one = first + (1 - BETAS[0]) * (slope - first)
+    two = BETAS[1] * second + (1 - BETAS[1]) * slope * slope
+    kept = rows * (1 - lr * pace[2])
+    step = lr * pace[1] * one / (torch.sqrt(two) * pace[3] + ADAM_EPSILON)
+    rows.copy_((kept - step) * masks)
+    first.copy_(one)
+    second.copy_(two)
+    if run.moved:
+        moved = [run.moved[place].reshape(len(rows), -1) for place in layout.statistics()]
+        statistics.copy_(torch.cat(moved, dim=1))
+    return value
+
+
+def cross_entropy(logits: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean cross entropy of each candidate, and its gradient.
+
+    Args:
+        logits: ``[candidates, batch, classes]``.
+        y: ``[candidates, batch]``.
+        share: how much each row counts, ``[batch]``.
+    """
+    shifted = logits - logits.amax(-1, keepdim=True)
+    powers = torch.exp(shifted)
+    total = powers.sum(-1, keepdim=True)
+    classes = torch.arange(logits.shape[-1], device=logits.device)
+    right = (classes == y.unsqueeze(-1)).to(logits.dtype)
+    lost = torch.log(total) - (shifted * right).sum(-1, keepdim=True)
+    weight = share.unsqueeze(-1)
+    return (lost * weight).sum((1, 2)), (powers / total - right) * weight
+
+
+def any_loss(loss: Loss, logits: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001
+    """The loss of each candidate by a function of one's, and its gradient; every row must count."""
+
+    def of(answer: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+        value = loss(answer, classes)
+        return value, value
+
+    gradient, value = torch.vmap(torch.func.grad(of, has_aux=True))(logits, y)
+    return value, gradient
+
+
+def look(
+    layout: Layout,
+    x: Tensor,
+    y: Tensor,
+    counts: Tensor,
+    constants: list[Tensor],
+    numbers: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Summed cross entropy and right answers of each candidate.
+
+    Args:
+        layout: of the stack.
+        x: ``[rows, features]``.
+        y: ``[rows]``.
+        counts: 1 for a row that counts, ``[rows]``.
+        constants: what the links multiply with and add, in order; see :func:`constants_of`.
+        numbers: of the quantizers.
+    """
+    logits = answers(layout, x, constants, numbers)
+    value, _ = cross_entropy(logits, y.unsqueeze(0), counts)
+    right = (logits.argmax(dim=-1) == y).to(logits.dtype) * counts
+    return value, right.sum(1)
+
+
+def answers(layout: Layout, x: Tensor, constants: list[Tensor], numbers: Tensor) -> Tensor:
+    """The logits of evaluation, ``[candidates, rows, classes]``."""
+    x = x.unsqueeze(0)
+    parts = iter(constants)
+    for (kind, _), slot in zip(layout.links, layout.slots(), strict=True):
+        if kind == "quantize":
+            x = values(x, numbers[:, slot], layout.activations)
+        elif kind == "norm":
+            x = x * next(parts) + next(parts)
+        else:
+            weight, bias = next(parts), next(parts)
+            x = torch.bmm(x.expand(len(weight), -1, -1), weight.transpose(1, 2)) + bias
+    return x
+
+
+def constants_of(
+    layout: Layout, rows: Tensor, masks: Tensor, statistics: Tensor, numbers: Tensor, wide: Tensor
+) -> list[Tensor]:
+    """What is multiplied with and added in evaluation, link by link.
+
+    A folded batch norm is computed in double precision, as its layer does.
+
+    Args:
+        layout: of the stack.
+        rows: parameters.
+        masks: 1 where a parameter is.
+        statistics: running ones.
+        numbers: of the quantizers.
+        wide: the same for double precision.
+    """
+    held = {(p.link, p.name): p.of(rows) for p in layout.parameters()}
+    running = {(p.link, p.name): p.of(statistics) for p in layout.statistics()}
+    there = {(p.link, p.name): p.of(masks) for p in layout.parameters()}
+    found: list[Tensor] = []
+
+    def made(index: int, slot: int, x: Tensor) -> Tensor:
+        table = wide if x.dtype == torch.float64 else numbers
+        result = values(x, table[:, layout.slots()[index] + slot], layout.weights).to(layout.dtype)
+        mask = there.get((index, "weight" if slot == 0 else "bias"))
+        mask = there.get((index, "beta")) if mask is None else mask
+        return result * mask if layout.masks_needed and mask is not None else result
+
+    for index, (kind, options) in enumerate(layout.links):
+        if kind == "linear":
+            weight, bias = held[index, "weight"], held.get((index, "bias"))
+            found += [made(index, 0, weight), weight.new_zeros(1) if bias is None else made(index, 1, bias)]
+        elif kind == "norm":
+            scale = torch.rsqrt(running[index, "variance"] + options[1])
+            shift = -running[index, "mean"] * scale
+            if options[0]:
+                gamma, beta = held[index, "gamma"], held[index, "beta"]
+                scale, shift = scale * gamma, shift * gamma + beta
+            found += [scale, shift]
+        elif kind == "folded":
+            inverse = 1 / torch.sqrt(running[index, "variance"].double() + options[2])
+            if options[1]:
+                inverse = inverse * held[index, "gamma"].double()
+            offset = -running[index, "mean"].double()
+            if options[0]:
+                offset = offset + held[index, "bias"].double()
+            shift = offset * inverse
+            if options[1]:
+                shift = shift + held[index, "beta"].double()
+            weight = inverse.transpose(1, 2) * held[index, "weight"].double()
+            found += [made(index, 0, weight), made(index, 1, shift)]
+    return found
