@@ -17,7 +17,6 @@ from hls_export.hardware import (
     Embedding,
     HardwareGraph,
     Identity,
-    Matmul,
     MaxPool,
     Node,
     Quantize,
@@ -79,8 +78,6 @@ def refuse(tool: Tool, graph: HardwareGraph, settings: Settings) -> None:
             reasons += _quantizer_reasons(node, node.format)
         if tool.by_element and isinstance(node, Quantize) and node.format and not _uniform(node.format):
             reasons += _element_reasons(node, node.format, graph, settings)
-        if isinstance(node, Matmul) and settings.io_type == "io_stream":
-            reasons.append(f"{node.name} multiplies two tensors, which hls4ml cannot do in io_stream")
     _raise(tool.key, reasons)
 
 
@@ -195,6 +192,16 @@ def _reasons(node: Node, placed: Placed, settings: Settings) -> Iterator[str]:
             f"{node.name} wires {node.n_in:,} values to {node.n_out:,} by a product of zeros and ones; "
             f"at most {_MOST_WIRES:,} products are supported"
         )
+    yield from weight_reasons(node, settings)
+
+
+def weight_reasons(node: Node, settings: Settings) -> Iterator[str]:
+    """Why a layer with weights cannot have its strategy or its reuse factor.
+
+    Args:
+        node: what hls4ml gets; one without weights has no reasons.
+        settings: that hold for it.
+    """
     if isinstance(node, Dense):
         yield from _factor_reasons(node, node.n_in, node.n_out, settings)
     if isinstance(node, Conv):

@@ -10,6 +10,7 @@ from hls_export.passes.equal_shapes import equal_shapes
 from hls_export.passes.fit_tables import fit_tables
 from hls_export.passes.flat_last import flat_last
 from hls_export.passes.keep_formats import keep_formats
+from hls_export.passes.matmuls_in_parts import matmuls_in_parts
 from hls_export.passes.maxima_as_pools import maxima_as_pools
 from hls_export.passes.padded_windows import padded_windows, zeros_around
 from hls_export.passes.pairs import pairs
@@ -25,6 +26,8 @@ from hls_export.passes.wide_enough import wide_enough
 def prepare(graph: HardwareGraph, io_type: str, *, depthwise: bool = True) -> HardwareGraph:
     """The graph in the nodes that hls4ml has, with a type on every edge that is wide enough."""
     graph = merge_quantizers(flatten(quantize_first(drop_identities(drop_unread(plain_formats(graph))))))
+    if io_type == "io_stream":
+        graph = matmuls_in_parts(graph)
     graph = maxima_as_pools(sums_as_products(equal_shapes(pairs(graph))))
     graph = whole_kernels(graph, depthwise=depthwise)
     if io_type == "io_stream":

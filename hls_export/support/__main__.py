@@ -39,13 +39,16 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = [column for column in COLUMNS if column.key in given.columns.split(",")]
     warnings.filterwarnings("ignore")
     try:
-        return _run(given.write, wanted, given.only, again=given.again)
+        with tempfile.TemporaryDirectory(prefix="support-headers-") as headers:
+            return _run(given.write, wanted, given.only, Path(headers), again=given.again)
     except TorchqError as fault:
         sys.stderr.write(f"error: {fault}\n")
         return 2
 
 
-def _run(target: Path, columns: Sequence[Column], only: list[str] | None, *, again: bool) -> int:
+def _run(
+    target: Path, columns: Sequence[Column], only: list[str] | None, headers: Path, *, again: bool
+) -> int:
     store = target.with_suffix(".json")
     record = Record.load(store)
     layers, others = list(layer_cases()), list(other_cases())
@@ -62,7 +65,7 @@ def _run(target: Path, columns: Sequence[Column], only: list[str] | None, *, aga
             continue
         entry = record.layers.get(case.key) or record.others[case.key]
         with tempfile.TemporaryDirectory(prefix="support-") as folder:
-            _measure_case(case, entry, usable, Path(folder), again=again)
+            _measure_case(case, entry, usable, Path(folder), headers, again=again)
         record.save(store)
         seconds = time.perf_counter() - began
         results = ", ".join(f"{c.title} {_short(entry, c)}" for c in usable)
@@ -74,22 +77,22 @@ def _run(target: Path, columns: Sequence[Column], only: list[str] | None, *, aga
     return int(broken > 0)
 
 
-def _measure_case(case: Case, entry: Entry, columns: Sequence[Column], folder: Path, *, again: bool) -> None:
+def _measure_case(
+    case: Case, entry: Entry, columns: Sequence[Column], folder: Path, headers: Path, *, again: bool
+) -> None:
     made = written(case, folder)
     if entry.digest != made.digest:
         entry.digest, entry.cells = made.digest, {}
     for column in columns:
-        if column.key in case.left_out:
-            continue
         old = entry.cells.get(column.key)
         if old and old.result == EXACT and dict(old.tools) == tools(column.backend) and not again:
             continue
-        entry.cells[column.key] = _measured(made, column, folder / column.key)
+        entry.cells[column.key] = _measured(made, column, folder / column.key, headers)
 
 
-def _measured(made: Written, column: Column, folder: Path) -> Cell:
+def _measured(made: Written, column: Column, folder: Path, headers: Path) -> Cell:
     folder.mkdir()
-    return measure(made, column, folder)
+    return measure(made, column, folder, headers=headers)
 
 
 def _unavailable(record: Record, others: Sequence[Case]) -> list[Case]:

@@ -34,7 +34,6 @@ class Case:
         text: what it is, in a few words.
         write: writes its ONNX file, and returns what computes the outputs that are right.
         single: whether that computes in float32, so that samples must be such numbers.
-        left_out: columns that are not measured, because they take too long.
     """
 
     key: str
@@ -42,7 +41,6 @@ class Case:
     text: str
     write: Callable[[Path], Reference]
     single: bool = False
-    left_out: frozenset[str] = frozenset()
 
 
 def layer_cases() -> Iterator[Case]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hls_export.backends.base import BACKENDS
+from hls_export.backends.csim import CsimProject
 from hls_export.emulate import emulate
 from hls_export.hardware import Embedding, HardwareGraph
 from hls_export.lower import lower
@@ -111,7 +112,9 @@ def tools(backend: str) -> dict[str, str]:
     return found
 
 
-def measure(case: Written, column: Column, folder: Path, vectors: int = VECTORS) -> Cell:
+def measure(
+    case: Written, column: Column, folder: Path, vectors: int = VECTORS, headers: Path | None = None
+) -> Cell:
     """One reading of a network against torch in float64.
 
     Args:
@@ -119,6 +122,7 @@ def measure(case: Written, column: Column, folder: Path, vectors: int = VECTORS)
         column: the reading.
         folder: an empty one, for the project.
         vectors: adversarial ones, and as many random ones.
+        headers: see :meth:`hls_export.backends.csim.CsimProject.compile`.
 
     Returns:
         Exact, refused or broken; nothing that a tool raises leaves this function.
@@ -134,7 +138,9 @@ def measure(case: Written, column: Column, folder: Path, vectors: int = VECTORS)
         if column.backend:
             BACKENDS.get(column.backend)
             project = lower(case.graph, folder / "p", backend=column.backend, io_type=column.io_type)
-            found = project.compile().predict(x)
+            if isinstance(project, CsimProject):
+                project.compile(headers)
+            found = project.predict(x)
         else:
             found = execute(case.path, x) if column.key == "onnx" else emulate(case.graph, x)
     except BackendError as fault:

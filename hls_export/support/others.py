@@ -153,11 +153,9 @@ def shipped_cases() -> Iterator[Case]:
     yield Case(
         "qonnx-mnist-conv-quantized",
         SHIPPED,
-        "mnist-conv/model.onnx with quantizers put in by qonnx's own QuantizeGraph "
-        "(io_parallel takes minutes to compile and is left out)",
+        "mnist-conv/model.onnx with quantizers put in by qonnx's own QuantizeGraph",
         _mnist(folder / "mnist-conv" / "model.onnx"),
         single=True,
-        left_out=frozenset({"cpp_io_parallel"}),
     )
 
 

@@ -18,10 +18,6 @@ REFUSED = {
         "vitis: max_pool_2 pads numbers that may be negative, which hls4ml cannot do in io_stream; "
         "put a relu or an unsigned quantizer in front of it"
     ),
-    ("attention", "io_stream"): (
-        "vitis: matmul_15 multiplies two tensors, which hls4ml cannot do in io_stream\n"
-        "vitis: matmul_26 multiplies two tensors, which hls4ml cannot do in io_stream"
-    ),
     ("elements", "io_stream"): (
         "vitis: quantize_1 has a format that differs by element, which hls4ml has in io_parallel only\n"
         "vitis: quantize_3 has a format that differs by element, which hls4ml has in io_parallel only"
@@ -119,3 +115,17 @@ def test_the_order_of_the_input_is_documented(image_project):
     assert port["port_shape"] == [5, 6, 2]
     last = json.loads((project.path / "interface.json").read_text())["output"]
     assert "axes" not in last
+
+
+@pytest.mark.slow
+def test_a_product_of_two_tensors_in_a_stream(tmp_path):
+    """Different numbers of rows, terms and columns; hls4ml itself has no such layer for streams."""
+    b = Build(3, 4, seed=4)
+    source = b.last
+    left = b.quant(b.dense(5, source, name="left"))
+    right = b.quant(b.dense(5, b.transpose(1, 0, x=source), name="right"))
+    b.quant(b.matmul(left, b.transpose(1, 0, x=right)))
+    b.dense(2, name="out")
+    graph = b.done()
+    project = lower(graph, tmp_path / "p", io_type="io_stream").compile()
+    _agree(project, graph, adversarial(graph, 300, 5))

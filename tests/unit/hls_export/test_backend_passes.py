@@ -17,6 +17,7 @@ from hls_export.passes.equal_shapes import equal_shapes
 from hls_export.passes.fit_tables import fit_tables
 from hls_export.passes.flat_last import flat_last
 from hls_export.passes.keep_formats import keep_formats
+from hls_export.passes.matmuls_in_parts import matmuls_in_parts
 from hls_export.passes.maxima_as_pools import maxima_as_pools
 from hls_export.passes.padded_windows import padded_windows
 from hls_export.passes.pairs import pairs
@@ -36,6 +37,7 @@ PASSES = (
     fit_tables,
     flat_last,
     keep_formats,
+    matmuls_in_parts,
     maxima_as_pools,
     padded_windows,
     pairs,
