@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from hls_export.backends.base import DEFAULT_PART, IO_TYPES, PIPELINES
+from torchq.errors import TorchqError
+from torchq.files import atomic_write_text
+
+VERDICT = "verify.json"
+"""Stands in every project that this command writes, and says whether it is verified."""
 
 
 @click.command("lower")
@@ -61,21 +68,23 @@ def command(
 ) -> int:
     """Write the HLS or Verilog project of MODEL, simulate it, and say whether it equals the file.
 
+    What came out stands in the project's verify.json; where nothing was compared yet, it says so.
+
     Exit code 0: every value of every vector is equal. 1: it is not. 2: something to mend.
     """
     from hls_export.cli import samples, show
     from hls_export.cli.layers import layer_options
     from hls_export.lower import lower
-    from hls_export.qonnx import read
+    from hls_export.qonnx import execute, read
     from hls_export.rtl import yosys
     from hls_export.verify import verify
-    from torchq.files import atomic_write_text
 
     console = show.console()
     graph = read(model)
     x = samples.vectors(graph, vectors, seed)
     if synthesize and backend == "rtl":
         yosys.version()  # what is missing is said before the work
+    execute(model, x[:1])  # a file that cannot be executed cannot be compared: nothing is written of it
     with console.status("writing the project ..."):
         project = lower(
             graph,
@@ -91,14 +100,21 @@ def command(
             layers=layer_options(layer),
             pipeline=pipeline,
         )
+    _write_verdict(out, {"agree": False, "verdict": "not verified yet"})
     show.show_report(console, project.report())
     if not project.runs_here:
-        console.print(f"{out}: {project.to_dict()['state']}", highlight=False, markup=False)
+        state = project.to_dict()["state"]
+        _write_verdict(out, {"agree": False, "verdict": f"not verified: {state}"})
+        console.print(f"{out}: {state}", highlight=False, markup=False)
         return 0
-    with console.status("compiling and comparing ..."):
-        project.compile()
-        verdict = verify(None, model, project, x)
-    atomic_write_text(out / "verify.json", json.dumps(verdict.to_dict(), indent=1) + "\n")
+    try:
+        with console.status("compiling and comparing ..."):
+            project.compile()
+            verdict = verify(None, model, project, x)
+    except TorchqError as fault:
+        _write_verdict(out, {"agree": False, "verdict": f"not verified: {fault}"})
+        raise
+    _write_verdict(out, verdict.to_dict())
     show.show_verdict(console, verdict)
     if synthesize:
         with console.status("synthesising (minutes for a large network) ..."):
@@ -107,3 +123,7 @@ def command(
         show.show_resources(console, project.report())
     console.print(str(out), highlight=False, markup=False)
     return 0 if verdict.agree else 1
+
+
+def _write_verdict(out: Path, facts: Mapping[str, Any]) -> None:
+    atomic_write_text(out / VERDICT, json.dumps(dict(facts), indent=1) + "\n")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from hls_networks import onnx_of, random_graph
+from rtl_tools import HAS_ALKAID
 
 from hls_export.backends.csim import CsimProject
 from hls_export.cli import cli, guarded
 from hls_export.emulate import emulate
 from hls_export.qonnx import read
+from hls_export.rtl import installed
+from hls_export.rtl.project import RtlProject
+from torchq.errors import BackendError, ExportError
 
 
 @pytest.fixture
@@ -63,11 +68,84 @@ def test_vectors_of_a_file_are_compared_too(model, simulated, tmp_path, capsys):
 
 
 def test_verify_without_and_with_a_project(model, simulated, tmp_path, capsys):
-    assert guarded(["verify", str(model)]) == 0
+    assert guarded(["verify", str(model), "--quick"]) == 0
     assert capsys.readouterr().out.startswith("equal  ONNX = emulator on 2,000 vectors (")
     assert guarded([str(model), "--out", str(tmp_path / "p")]) == 0
     simulated["step"] = -1.0
     assert guarded(["verify", str(model), "--project", str(tmp_path / "p")]) == 1
+
+
+def test_verify_takes_every_simulation_that_is_there(model, simulated, capsys, monkeypatch):
+    monkeypatch.setattr(installed, "tools", dict)
+    assert guarded(["verify", str(model)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "without Verilog: alkaid and a Verilog simulator are not installed; make rtl-tools"
+    assert second.startswith("equal  ONNX = emulator = C simulation on 2,000 vectors (")
+    simulated["step"] = 0.5
+    assert guarded(["verify", str(model)]) == 1
+    assert "DIFFERENT  C simulation differs from ONNX in 1 of " in capsys.readouterr().out
+
+
+def test_verify_says_what_a_backend_refuses(model, simulated, capsys, monkeypatch):
+    def refuses(*_, backend, **__):
+        raise BackendError(f"{backend}: fc1 has sums of 99 bits")
+
+    monkeypatch.setattr(sys.modules["hls_export.lower"], "lower", refuses)
+    monkeypatch.setattr(installed, "missing", lambda *_: ())
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/g++")
+    assert guarded(["verify", str(model)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "without C++: vitis: fc1 has sums of 99 bits"
+    assert lines[1] == "without Verilog: rtl: fc1 has sums of 99 bits"
+    assert lines[2].startswith("equal  ONNX = emulator on 2,000 vectors (")
+
+
+@pytest.mark.skipif(not HAS_ALKAID, reason="alkaid is not installed")
+def test_where_verilator_lacks_icarus_takes_the_first_vectors(model, simulated, capsys, monkeypatch):
+    graph = read(model)
+    monkeypatch.setattr(installed, "missing", lambda *_: ())
+    monkeypatch.setattr(RtlProject, "affordable", lambda *_: 50)
+    monkeypatch.setattr(RtlProject, "compile", lambda self: self)
+    monkeypatch.setattr(RtlProject, "predict", lambda _, x: emulate(graph, x))
+    assert guarded(["verify", str(model)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("equal  ONNX = emulator = C simulation on 2,000 vectors (")
+    assert second.startswith("equal  ONNX = emulator = RTL simulation on 50 vectors (")
+
+
+def test_a_file_that_cannot_be_executed_leaves_no_project(model, tmp_path, capsys, monkeypatch):
+    def cannot(*_, **__):
+        raise ExportError("fc1_weight: Quant of 99 bits cannot be executed")
+
+    monkeypatch.setattr("hls_export.qonnx.execute", cannot)
+    for words in ([str(model), "--out", str(tmp_path / "p")], ["verify", str(model)]):
+        assert guarded(words) == 2
+        captured = capsys.readouterr()
+        assert captured.err == "error: fc1_weight: Quant of 99 bits cannot be executed\n"
+        assert captured.out == ""
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_project_that_was_not_compared_says_so(model, simulated, tmp_path, capsys, monkeypatch):
+    def fails(_):
+        raise BackendError("p: g++ failed: out of memory")
+
+    verdict = tmp_path / "p" / "verify.json"
+    monkeypatch.setattr(CsimProject, "compile", fails)
+    assert guarded([str(model), "--out", str(tmp_path / "p")]) == 2
+    told = json.loads(verdict.read_text())
+    assert told == {"agree": False, "verdict": "not verified: p: g++ failed: out of memory"}
+
+    def stopped(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CsimProject, "compile", stopped)
+    assert guarded([str(model), "--out", str(tmp_path / "p")]) == 130
+    assert json.loads(verdict.read_text()) == {"agree": False, "verdict": "not verified yet"}
+    words = [str(model), "--out", str(tmp_path / "q"), "--backend", "oneapi", "--strategy", "resource"]
+    assert guarded(words) == 0
+    told = json.loads((tmp_path / "q" / "verify.json").read_text())
+    assert told["verdict"].startswith("not verified: C++ written; compiling needs icpx of Intel's oneAPI")
 
 
 @pytest.mark.parametrize(

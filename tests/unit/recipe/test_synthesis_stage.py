@@ -242,7 +242,7 @@ def test_verify_wants_a_run_with_firmware(tiny: Path, tmp_path: Path) -> None:
     [
         ("synthesis={networks: [best]}", "synthesis.networks[0]: must be 'picked' or 'q6', got 'best'"),
         ("synthesis.latency_cutoff=0", "synthesis.latency_cutoff: must be greater than 0, got 0"),
-        ("synthesis.lut=1", "synthesis.lut: unknown key; did you mean"),
+        ("synthesis.lut=1", "synthesis.lut: unknown key; Known: networks, latency_cutoff, fmax"),
     ],
 )
 def test_keys_are_checked(
