@@ -19,6 +19,7 @@ from typing import Any
 
 from hls_export.backends import readback
 from hls_export.backends.base import DEFAULT_PART, Backend, Settings
+from hls_export.backends.bench import write_bench
 from hls_export.backends.csim import CsimProject
 from hls_export.backends.folder import check_target, new_folder, write_marker
 from hls_export.backends.layer_list import layer_list
@@ -75,6 +76,7 @@ class Hls4mlBackend(Backend):
                 "settings": settings.to_dict(),
             }
             write_interface(work, graph, {end: facts[end]["axes"] for end in ends})
+            write_bench(work, graph, facts)
             write_marker(work, facts)
         return CsimProject(out, graph)
 

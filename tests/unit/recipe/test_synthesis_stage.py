@@ -111,7 +111,11 @@ def test_both_networks_are_written_compared_and_counted(tiny: Path) -> None:
         assert found["report"]["resources"]["LUT"] > 10
         assert found["report"]["source"] == "yosys"
         assert found["estimate"]["total"]["lut"] > 0
-        assert (tiny / "run" / "rtl" / name / "tb" / "testbench.v").is_file()
+        folder = tiny / "run" / "rtl" / name
+        assert (folder / "tb" / "testbench.v").is_file()
+        handed = json.loads((folder / "interface.json").read_text())["input"]
+        assert set(handed["standardisation"]) == {"mean", "scale"}
+        assert len(handed["elements"]) == 16
     page = (tiny / "run" / "report.md").read_text()
     assert "Synthesised with open tools" in page
     assert "Estimates against the synthesis" in page
