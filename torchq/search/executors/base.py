@@ -69,10 +69,9 @@ class Executor(ABC):
 
     @abstractmethod
     def ready(self, timeout_s: float | None = None) -> list[Finished]:
-        """The jobs that ended since the last call; waits for them, for a worker to be free, or for the time.
+        """The jobs that ended since the last call; waits until there are some, or the time is up.
 
-        An empty list says that nothing has ended yet: look at :attr:`free`, and call again. It is empty at
-        once if nothing was submitted and a worker is free.
+        It is empty at once if nothing is left of what was submitted.
 
         Args:
             timeout_s: seconds to wait at most; None waits as long as it takes, 0 does not wait.

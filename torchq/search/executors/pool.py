@@ -74,8 +74,9 @@ class Pool(Executor, Generic[W]):
 
     @property
     def free(self) -> int:
-        """Workers that are up and at nothing, less the stacks that wait for one."""
-        return max(len(self._idle()) - len(self._waiting), 0)
+        """Workers that are at nothing or still on their way up, less the stacks that wait for one."""
+        busy = sum(worker.stack is not None for worker in self._team)
+        return max(self.workers - busy - len(self._waiting), 0)
 
     def submit(self, evaluation: Evaluation, jobs: Sequence[Job]) -> None:
         """Hand a stack to a free worker, or keep it until there is one."""
@@ -86,18 +87,15 @@ class Pool(Executor, Generic[W]):
             self._hand_out()
 
     def ready(self, timeout_s: float | None = None) -> list[Finished]:
-        """As :meth:`Executor.ready`; workers are started by the first call or the first stack."""
+        """As :meth:`Executor.ready`."""
         end = None if timeout_s is None else time.monotonic() + timeout_s
-        had = self.free
-        while True:
+        while not self._finished and self._pending():
             self._hand_out()
-            if self._finished or self.free > had or (self.free and not self._pending()):
-                break
             left = None if end is None else max(end - time.monotonic(), 0.0)
             events = self._wait(left)
             for event in events:
                 self._heed(event)
-            if not events and left is not None and left <= 0:
+            if left == 0:
                 break
         finished, self._finished = self._finished, []
         return finished
@@ -114,7 +112,7 @@ class Pool(Executor, Generic[W]):
         return [worker for worker in self._team if worker.up and worker.stack is None]
 
     def _pending(self) -> bool:
-        return bool(self._waiting) or any(worker.stack for worker in self._team)
+        return bool(self._waiting) or any(worker.stack is not None for worker in self._team)
 
     def _hand_out(self) -> None:
         while not self._closed and len(self._team) < self.workers:
@@ -122,8 +120,9 @@ class Pool(Executor, Generic[W]):
         for worker in self._idle():
             if not self._waiting:
                 return
-            worker.stack = self._waiting.popleft()
-            self._send(worker, worker.stack)
+            stack = self._waiting.popleft()
+            self._send(worker, stack)
+            worker.stack = stack
 
     def _heed(self, event: Event[W]) -> None:
         worker, stack = event.worker, event.worker.stack

@@ -15,8 +15,10 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
+import numpy as np
 import torch
-from torch import UntypedStorage
+from numpy.typing import NDArray
+from torch import Tensor, UntypedStorage
 
 from torchq.errors import SearchError
 from torchq.search.evaluation import Evaluation
@@ -25,7 +27,7 @@ from torchq.search.executors.evaluating import answer
 from torchq.search.executors.pool import Event, Pool, Stack, Worker
 
 SHARED_BYTES = 1 << 20
-"""Tensors of at least so many bytes are shared by all processes; smaller ones are copied to each."""
+"""Tensors and arrays of at least so many bytes are shared by all processes; others are copied to each."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -40,10 +42,10 @@ class ProcessExecutor(Pool[_Process]):
     """Each process takes a stack of jobs; the evaluation is sent to it once, not with every stack.
 
     Processes are spawned, so the evaluation must be of a class or function that can be imported, and a script
-    must guard its main part by ``if __name__ == "__main__"``. Tensors of a megabyte and more lie in shared
-    memory: an evaluation must not write into its own data. A process that ends (killed, out of memory) is
-    replaced and its jobs are tried again, see :class:`~torchq.search.executors.pool.Pool`. The processes end
-    with this one, however it ends.
+    must guard its main part by ``if __name__ == "__main__"``. Tensors and arrays of a megabyte and more lie
+    in shared memory: an evaluation must not write into its own data. A process that ends (killed, out of
+    memory) is replaced and its jobs are tried again, see :class:`~torchq.search.executors.pool.Pool`. The
+    processes end with this one, however it ends.
 
     Args:
         workers: how many processes; by default as many as this process may use cores.
@@ -80,6 +82,8 @@ class ProcessExecutor(Pool[_Process]):
             raise SearchError(f"threads must be at least 1, got {threads}")
         self.threads = threads
         self._begun = 0
+        self._last: Evaluation | None = None
+        self._shared: dict[int, tuple[NDArray[Any], Tensor]] = {}
         self._context = SpawnContext()
 
     def _start(self) -> _Process:
@@ -97,7 +101,9 @@ class ProcessExecutor(Pool[_Process]):
     def _send(self, worker: _Process, stack: Stack) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):  # its end is reported by _wait
             if worker.knows is not stack.evaluation:
-                worker.pipe.send_bytes(_packed(stack.evaluation))
+                if self._last is not stack.evaluation:
+                    self._last, self._shared = stack.evaluation, {}
+                worker.pipe.send_bytes(_packed(stack.evaluation, self._shared))
                 worker.knows = stack.evaluation
             worker.pipe.send(stack.jobs)
 
@@ -140,18 +146,19 @@ def serve(pipe: Connection, name: str, threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     pipe.send(("up", None))
-    evaluation: Evaluation | None = None
+    evaluation: Evaluation | SearchError = SearchError("no evaluation was sent")
     while True:
         try:
             message = pipe.recv()
         except EOFError:
             return
         except Exception as fault:
-            pipe.send(("done", _unreadable(fault)))
-            return
+            message = _unreadable(fault)
         if not isinstance(message, tuple):
             evaluation = message
-        elif evaluation is not None:
+        elif isinstance(evaluation, SearchError):
+            pipe.send(("done", evaluation))
+        else:
             pipe.send(("done", answer(evaluation, message, name)))
 
 
@@ -163,12 +170,32 @@ def _unreadable(fault: Exception) -> SearchError:
 
 
 class _Packer(ForkingPickler):
-    """Pickles for another process of this machine; copies small tensors instead of sharing them."""
+    """Pickles for another process of this machine; shares what is large, and copies the rest.
+
+    Args:
+        buffer: where to.
+        shared: arrays that lie in shared memory already, by identity, and which tensor they became.
+    """
+
+    def __init__(self, buffer: io.BytesIO, shared: dict[int, tuple[NDArray[Any], Tensor]]) -> None:
+        super().__init__(buffer)
+        self.shared = shared
 
     def reducer_override(self, thing: Any) -> Any:
         if isinstance(thing, UntypedStorage) and thing.device.type == "cpu" and thing.nbytes() < SHARED_BYTES:
             return _storage, (torch.empty(0, dtype=torch.uint8).set_(thing).numpy().tobytes(),)
+        if type(thing) is np.ndarray and thing.nbytes >= SHARED_BYTES and not thing.dtype.hasobject:
+            if id(thing) not in self.shared:
+                values = torch.empty(thing.nbytes, dtype=torch.uint8)
+                values.share_memory_()  # type: ignore[no-untyped-call]
+                values.numpy()[:] = np.ascontiguousarray(thing).reshape(-1).view(np.uint8)
+                self.shared[id(thing)] = thing, values
+            return _array, (self.shared[id(thing)][1], thing.dtype.str, thing.shape)
         return NotImplemented
+
+
+def _array(values: Tensor, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    return values.numpy().view(dtype).reshape(shape)
 
 
 def _storage(data: bytes) -> UntypedStorage:
@@ -176,10 +203,10 @@ def _storage(data: bytes) -> UntypedStorage:
     return values.untyped_storage()
 
 
-def _packed(evaluation: Evaluation) -> bytes:
+def _packed(evaluation: Evaluation, shared: dict[int, tuple[NDArray[Any], Tensor]]) -> bytes:
     buffer = io.BytesIO()
     try:
-        _Packer(buffer).dump(evaluation)
+        _Packer(buffer, shared).dump(evaluation)
     except Exception as fault:  # pickle's errors have no common class
         raise SearchError(
             f"the evaluation cannot be sent to other processes ({type(fault).__name__}: {fault})",

@@ -103,7 +103,7 @@ class RayExecutor(Pool[_Actor]):
                 self._sent = (evaluation, self._ray.put(evaluation))
             except TypeError as fault:
                 raise SearchError(
-                    f"the evaluation cannot be sent to Ray's workers ({str(fault).strip().splitlines()[0]})",
+                    f"the evaluation cannot be sent to Ray's workers ({_said(fault.__cause__ or fault)})",
                     hint="hold nothing in it that belongs to this process alone, such as locks and files",
                 ) from fault
         return self._sent[1]
@@ -129,10 +129,11 @@ class RayExecutor(Pool[_Actor]):
         try:
             found = self._ray.get(reference)
         except RayTaskError as fault:  # before the evaluation began, whose own errors are answers
-            raise SearchError(
+            unread = SearchError(
                 f"Ray's workers cannot read the evaluation ({_said(fault)})",
                 hint="install the module that defines it on the cluster's nodes",
-            ) from fault
+            )
+            return Event(worker, "done", unread)
         except RayError as fault:
             return Event(worker, "lost", why=f"was lost ({_said(fault)})")
         if not isinstance(found, dict):
