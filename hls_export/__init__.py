@@ -19,6 +19,8 @@ from hls_export.qonnx import export as export
 from hls_export.qonnx import read as read
 from hls_export.qonnx.pricing import read_work as read_work
 from hls_export.qonnx.pricing import workloads_of_onnx as workloads_of_onnx
+from hls_export.qonnx.rescale import Rescaled as Rescaled
+from hls_export.qonnx.rescale import rescale as rescale
 from hls_export.report import FpgaReport as FpgaReport
 from hls_export.vectors import adversarial as adversarial
 from hls_export.verify import Verification as Verification

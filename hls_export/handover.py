@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hls_export.hardware import HardwareGraph, Quantize
+from hls_export.qonnx.rescale.tracked import METADATA as RESCALED
 from torchq.formats import FixedPoint
 
 FILE = "interface.json"
@@ -35,6 +36,7 @@ def interface(graph: HardwareGraph, axes: Mapping[str, Sequence[int]] | None = N
         where they are known, and the input its standardisation where that is known. Where the hardware wants
         the values in another order than the row-major one of the shape, ``axes`` says which axis of the shape
         each axis of the port is, and ``port_shape`` gives their lengths: ``[1, 2, 0]`` is channels last.
+        ``rescaled`` says what :func:`hls_export.rescale` rounded, and the scale of the outputs.
 
     Example:
         >>> from hls_export.hardware import Input
@@ -54,7 +56,9 @@ def interface(graph: HardwareGraph, axes: Mapping[str, Sequence[int]] | None = N
         if order != sorted(order):
             port["axes"] = order
             port["port_shape"] = [port["shape"][axis] for axis in order]
-    return {"model": graph.name, "digest": graph.digest(), "input": first, "output": last}
+    found = {"model": graph.name, "digest": graph.digest(), "input": first, "output": last}
+    rescaled = _metadata(graph, RESCALED)
+    return found if rescaled is None else {**found, "rescaled": rescaled}
 
 
 def write_interface(

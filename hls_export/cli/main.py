@@ -10,7 +10,7 @@ import click
 
 from torchq.errors import TorchqError
 
-COMMANDS = ("lower", "verify")
+COMMANDS = ("lower", "rescale", "verify")
 DEFAULT = "lower"
 
 OK, DIFFERS, BAD_INPUT, STOPPED = 0, 1, 2, 130

@@ -24,10 +24,15 @@ def vectors(graph: HardwareGraph, path: Path | None, seed: int) -> npt.NDArray[n
     drawn = adversarial(graph, ADVERSARIAL, seed)
     if path is None:
         return drawn
-    return np.concatenate([_load(path, graph.input_shape), drawn])
+    return np.concatenate([of_file(path, graph.input_shape), drawn])
 
 
-def _load(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+def of_file(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """The samples of a ``.npy`` file.
+
+    Raises:
+        DataError: the file is missing, is no ``.npy`` file, or does not fit the shape of a sample.
+    """
     try:
         values = np.load(path, allow_pickle=False)
     except FileNotFoundError:

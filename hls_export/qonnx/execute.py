@@ -57,8 +57,10 @@ def execute(path: str | Path, x: npt.ArrayLike, trace: bool = False) -> Array | 
     try:
         session = ReferenceEvaluator(model, new_ops=list(evaluator_operators()))
         results = _run(session, names, file.input, samples, _fixed_batch(model, file.input))
-    except (ExportError, MemoryError):
+    except ExportError:
         raise
+    except MemoryError as fault:
+        raise ExportError(f"{path} needs more memory than there is") from fault
     except Exception as fault:  # the evaluator raises whatever its numpy code does
         raise ExportError(f"{path} cannot be executed ({type(fault).__name__}: {fault})") from fault
     if not trace:

@@ -47,7 +47,8 @@ def _squeeze(reader: Reader, op: Op) -> None:
     if op.kind == "Unsqueeze":
         made = rank + len(axes or [])
         places = sorted(axis % made for axis in axes or [])
-        if not places or places[0] == 0 or len(set(places)) != len(places):
+        beside = any(not -made <= axis < made for axis in axes or [])
+        if beside or not places or places[0] == 0 or len(set(places)) != len(places):
             raise ExportError(f"{op} adds the axes {axes} to samples of shape {source.shape}")
         rest = iter((1, *source.shape))
         shape = tuple(1 if i in places else next(rest) for i in range(made))[1:]

@@ -159,9 +159,14 @@ def _conv(reader: Reader, op: Op) -> None:
 def _conv_transpose(reader: Reader, op: Op) -> None:
     """A convolution of the sample with zeros between its values, with the kernel turned round."""
     source, weight = reader.source(op), reader.constant(op, 1, "weight")
-    groups, axes = int(op.attributes.get("group", 1)), weight.values.ndim - 2
+    groups, axes = max(int(op.attributes.get("group", 1)), 1), weight.values.ndim - 2
     channels = source.shape[0] if source.shape else 0
-    if axes not in (1, 2) or len(source.shape) != axes + 1 or weight.values.shape[0] != channels:
+    if (
+        axes not in (1, 2)
+        or len(source.shape) != axes + 1
+        or weight.values.shape[0] != channels
+        or channels % groups
+    ):
         raise ExportError(
             f"{op} has samples of shape {source.shape} and a weight of shape {weight.values.shape}"
         )
@@ -239,6 +244,9 @@ def geometry(
             _same(n, (k - 1) * d + 1, s, late=auto == "SAME_UPPER")
             for n, k, s, d in zip(shape[1:], kernel, strides, dilations, strict=True)
         )
+    check_size(
+        f"the padding of {op}", (shape[0], *(n + sum(p) for n, p in zip(shape[1:], pads, strict=True)))
+    )
     return strides, pads, dilations
 
 

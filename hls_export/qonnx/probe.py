@@ -13,6 +13,8 @@ from torchq.formats import FixedPoint
 
 _MOST_CODES = 4096
 _FEW_CODES = 32
+_TINY = 2.0**-900
+"""What stands for one ulp beside zero."""
 
 
 def plain_rounding(
@@ -59,4 +61,6 @@ def _points(grid: FixedPoint, most: int = _MOST_CODES) -> npt.NDArray[np.float64
         np.concatenate([codes, np.arange(-3.0, 4.0), low + np.arange(6.0), high - np.arange(6.0)])
     )
     points = np.concatenate([codes, codes + 0.5, codes + 0.25, codes * 64]) * float(grid.lsb)
-    return np.concatenate([points, np.nextafter(points, np.inf), np.nextafter(points, -np.inf)])
+    tiny = np.where(points == 0, _TINY, 0.0)  # one ulp beside zero is lost as soon as it is divided
+    above = np.where(points == 0, tiny, np.nextafter(points, np.inf))
+    return np.concatenate([points, above, np.where(points == 0, -tiny, np.nextafter(points, -np.inf))])

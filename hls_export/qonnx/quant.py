@@ -137,10 +137,10 @@ def exponents(where: str, scale: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     Example:
         >>> exponents("q (Quant)", np.array([0.5, 4.0])).tolist()
         [-1, 2]
-        >>> exponents("q (Quant)", np.array(0.3))
+        >>> exponents("q (Quant)", np.array(0.3))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        torchq.errors.ExportError: q (Quant) has scale 0.3, which is no power of two; hardware only shifts
+        torchq.errors.ExportError: q (Quant) has scale 0.3, which is no power of two; hardware only shifts...
     """
     found = []
     for value in np.asarray(scale, dtype=np.float64).ravel().tolist():
@@ -148,7 +148,7 @@ def exponents(where: str, scale: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         if mantissa != 0.5:
             raise ExportError(
                 f"{where} has scale {value:g}, which is no power of two",
-                hint="hardware only shifts",
+                hint="hardware only shifts: hls-export rescale rounds it for a price that it measures",
             )
         found.append(exponent - 1)
     return np.array(found, dtype=np.int64).reshape(np.shape(scale))

@@ -31,8 +31,8 @@ def in_steps(build: Builder, source: str, quantizer: Quantizer, name: str, outpu
     Returns:
         The tensor; None where there is no such form, and one rounding must do.
     """
-    if quantizer.hardware_reason() is not None:
-        return None
+    if quantizer.hardware_reason() is not None or getattr(quantizer, "auto", False):
+        return None  # no grid, or a scale that follows from the data
     if isinstance(quantizer.format, Binary) and not quantizer.format.use_01:
         return _sign(build, source, quantizer, name, output)
     if isinstance(quantizer, quantized_relu) and quantizer.negative_slope and not quantizer.use_sigmoid:
