@@ -146,10 +146,10 @@ def _quantize(node: Quantize, dtype: torch.dtype) -> Step:
         _operand(v) for v in (1.0 / grid.lsb, grid.lsb, grid.code_min, grid.code_max, np.exp2(grid.width))
     )
     rounding = grid.rounding
+    clip = torch.clamp_ if grid.is_scalar else torch.clamp  # in place, where no type is promoted
 
     def saturate(x: Tensor) -> Tensor:
-        codes = round_to_integer(x * up, rounding)
-        return torch.clamp(codes, low, high).mul_(lsb).to(dtype)
+        return clip(round_to_integer(x * up, rounding), low, high).mul_(lsb).to(dtype)
 
     def wrap(x: Tensor) -> Tensor:
         codes = round_to_integer(x.to(torch.float64) * up, rounding)
