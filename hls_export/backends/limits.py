@@ -30,7 +30,7 @@ from torchq.advice import advice
 from torchq.errors import BackendError
 from torchq.formats import FixedPoint, Overflow, Rounding
 
-_DA = "distributed_arithmetic"
+_DA, _UNROLLED = "distributed_arithmetic", "resource_unrolled"
 
 KINDS = frozenset(
     kind.kind
@@ -75,7 +75,7 @@ def refuse(tool: Tool, graph: HardwareGraph, settings: Settings) -> None:
         reasons.append(f"{graph.input} is read by {names}, whose formats differ; put one quantizer in front")
     for node in graph.nodes:
         if isinstance(node, Quantize) and node.format is not None and node.format.is_scalar:
-            reasons += _quantizer_reasons(node, node.format)
+            reasons += _quantizer_reasons(node, node.format, tool)
         if tool.by_element and isinstance(node, Quantize) and node.format and not _uniform(node.format):
             reasons += _element_reasons(node, node.format, graph, settings)
     _raise(tool.key, reasons)
@@ -204,15 +204,22 @@ def weight_reasons(node: Node, settings: Settings) -> Iterator[str]:
     """
     if isinstance(node, Dense):
         yield from _factor_reasons(node, node.n_in, node.n_out, settings)
+        if len(node.shape) > 1 and settings.io_type == "io_parallel" and settings.strategy == _UNROLLED:
+            yield (
+                f"{node.name} is built as a convolution of one point, "
+                "which hls4ml cannot build with resource_unrolled in io_parallel"
+            )
     if isinstance(node, Conv):
         yield from _conv_reasons(node, settings)
 
 
-def _quantizer_reasons(node: Node, grid: FixedPoint) -> Iterator[str]:
+def _quantizer_reasons(node: Node, grid: FixedPoint, tool: Tool) -> Iterator[str]:
     if grid.width == 0:
         yield f"{node.name} has zero bits; leave the layer out"
     if grid.width == 1 and grid.signed and grid.overflow is Overflow.SAT_SYM:
         yield f"{node.name} has one signed bit and symmetric saturation: it holds zero alone"
+    elif 0 < grid.width < tool.least_bits:
+        yield f"{node.name} has one bit, and hls4ml writes {tool.name} types of {tool.least_bits} or more"
 
 
 def _element_reasons(node: Node, grid: FixedPoint, graph: HardwareGraph, settings: Settings) -> Iterator[str]:
@@ -263,14 +270,14 @@ def _conv_reasons(node: Conv, settings: Settings) -> Iterator[str]:
     points = int(np.prod(node.kernel))
     n_in, n_out = points * node.n_in, node.n_out
     yield from _factor_reasons(node, n_in, n_out, settings)
-    if is_depthwise(node) and settings.strategy in ("resource_unrolled", _DA):
+    if is_depthwise(node) and settings.strategy in (_UNROLLED, _DA):
         yield f"{node.name} is depthwise, and cannot be built with {settings.strategy}"
     elif is_depthwise(node) and settings.strategy == "resource" and settings.io_type == "io_parallel":
         yield (
             f"{node.name} is depthwise, and what hls4ml makes of it with resource in io_parallel is wrong; "
             "build that layer with latency"
         )
-    elif settings.strategy == "resource_unrolled" and settings.io_type == "io_parallel":
+    elif settings.strategy == _UNROLLED and settings.io_type == "io_parallel":
         yield f"{node.name} is a convolution, which hls4ml cannot build with resource_unrolled in io_parallel"
 
 
@@ -280,7 +287,7 @@ def _factor_reasons(node: Node, n_in: int, n_out: int, settings: Settings) -> It
     if settings.strategy in ("latency", _DA):
         return
     valid = [f for f in range(1, size + 1) if _buildable(n_in, n_out, f)]
-    if settings.strategy == "resource_unrolled":
+    if settings.strategy == _UNROLLED:
         valid = valid[1:-1]
     if factor not in valid:
         listed = ", ".join(map(str, valid[:12])) + (", ..." if len(valid) > 12 else "")

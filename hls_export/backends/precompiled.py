@@ -1,8 +1,8 @@
 """Headers that every project has, compiled once for many projects.
 
-``g++`` takes a second to read the types of fixed-point numbers, and they are the same files in every project of
-a tool. Whoever compiles hundreds of projects keeps them compiled in a folder. Nothing else changes: the same
-flags, the same code, and every project is compiled with the headers as they stand in its own folder.
+``g++`` takes a second to read the types of fixed-point numbers, and they are the same files in every project
+of a tool. Whoever compiles hundreds of projects keeps them compiled in a folder. Nothing else changes: the
+same flags, the same code, and every project is compiled with the headers as they stand in its own folder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ STANDARD = (
     "iostream",
     "map",
     "sstream",
-    "string",
     "tuple",
     "vector",
 )

@@ -29,6 +29,7 @@ class Tool:
         lacks: kinds of nodes of which hls4ml makes no C++ that compiles.
         wrong_streams: kinds of nodes that hls4ml builds wrongly in io_stream.
         by_element: whether an activation may have a format that differs by element.
+        least_bits: of a type; hls4ml writes a smaller one with as many, and so it rounds to other values.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Tool:
     lacks: frozenset[str] = frozenset()
     wrong_streams: frozenset[str] = frozenset()
     by_element: bool = False
+    least_bits: int = 1
 
     def csim(self) -> dict[str, Any]:
         """What the simulation of a project must know; JSON-able."""
@@ -68,6 +70,7 @@ TOOLS = (
         arguments=4,
         traces=("io_parallel",),
         depthwise=False,
+        least_bits=2,
     ),
     Tool(
         "oneapi",
@@ -76,6 +79,7 @@ TOOLS = (
         part="Agilex7",
         missing="icpx of Intel's oneAPI",
         depthwise=False,
+        least_bits=2,
     ),
     Tool(
         "catapult",
@@ -84,6 +88,7 @@ TOOLS = (
         part="xcku115-flvb2104-2-i",
         include=(*_AC, "firmware/nnet_utils"),
         depthwise=False,
+        least_bits=2,
         lacks=frozenset({"embedding"}),
         wrong_streams=frozenset({"concat"}),
     ),

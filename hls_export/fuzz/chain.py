@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from hls_export.emulate import Emulator
 from hls_export.fuzz.network import Spec, build
+from hls_export.fuzz.targets import Target
+from hls_export.hardware import HardwareGraph
 from hls_export.qonnx import execute, export
 from hls_export.vectors import adversarial
 from torchq.errors import TorchqError, VerifyError
@@ -25,11 +28,13 @@ class Verdict:
         agree: whether every value of every reading is equal; None where the network was refused.
         reason: why it was refused, or where the readings part.
         kinds: the kinds of nodes that were compared.
+        target: how it was built; None where it was not.
     """
 
     agree: bool | None
     reason: str = ""
     kinds: frozenset[str] = frozenset()
+    target: Target | None = None
 
 
 def check(spec: Spec, vectors: int = 60) -> Verdict:
@@ -54,8 +59,7 @@ def check(spec: Spec, vectors: int = 60) -> Verdict:
         except TorchqError as fault:
             return Verdict(None, str(fault).replace(folder, ""))
         kinds = frozenset(node.kind for node in graph.nodes)
-        random = np.random.default_rng(int(spec["seed"]))
-        x = np.concatenate([adversarial(graph, vectors, 1), random.normal(size=(vectors, *shape)) * 3])
+        x = np.concatenate([adversarial(graph, vectors, 1), ordinary(spec, graph, vectors)])
         file = execute(path, x, trace=True)
         emulated = Emulator(graph).trace(x)
         few = x[:: max(len(x) // INTEGER_VECTORS, 1)]
@@ -72,3 +76,16 @@ def check(spec: Spec, vectors: int = 60) -> Verdict:
     if not np.array_equal(output, emulated[graph.output]):
         return Verdict(False, "a run with a trace differs from one without", kinds)
     return Verdict(True, "", kinds)
+
+
+def ordinary(spec: Spec, graph: HardwareGraph, n: int) -> npt.NDArray[np.float64]:
+    """Random samples, wide enough to leave the range of most formats; whole numbers for an embedding.
+
+    Args:
+        spec: the network.
+        graph: the same.
+        n: how many.
+    """
+    if spec["input"] is None:
+        return adversarial(graph, n, 2)
+    return np.random.default_rng(int(spec["seed"])).normal(size=(n, *spec["shape"])) * 3

@@ -17,8 +17,11 @@ Spec = dict[str, Any]
 """``shape`` of a sample, ``input`` format, ``seed`` and ``scale`` of the weights, and ``steps``.
 
 A step has an ``op``: the class of a layer (with ``args`` and ``slots``), or one of :data:`PLAIN` with
-``args``. ``with`` is the number of an earlier tensor that a merging layer reads as well.
+``args``. ``with`` is the number of an earlier tensor that a merging layer reads as well, or several of them.
+Without an ``input`` format the input are whole numbers, which an embedding reads.
 """
+
+RECURRENT = ("QRNN", "QLSTM", "QGRU")
 
 
 class Network(nn.Module):
@@ -26,34 +29,44 @@ class Network(nn.Module):
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
-        self.quantizer = QInput(format_of(spec["input"]))
+        whole = spec["input"] is None
+        self.quantizer = nn.Identity() if whole else QInput(format_of(spec["input"]))
         self.steps = [dict(step) for step in spec["steps"]]
         self.layers = nn.ModuleDict(
-            {f"s{i}": made for i, step in enumerate(self.steps) if (made := _layer(step)) is not None}
+            {f"s{i}": made for i, step in enumerate(self.steps) if (made := layer_of(step)) is not None}
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """All steps."""
         made: list[Tensor] = [self.quantizer(x)]
         for i, step in enumerate(self.steps):
-            made.append(self._step(i, step, made))
+            layer = None if step["op"] in PLAIN else self.layers[f"s{i}"]
+            made.append(taken(step, layer, made))
         return made[-1]
 
-    def _step(self, i: int, step: Mapping[str, Any], made: list[Tensor]) -> Tensor:
-        x = made[-1]
-        if step["op"] in PLAIN:
-            return PLAIN[step["op"]](x, *step.get("args", ()))
-        layer: Any = self.layers[f"s{i}"]
-        result: Tensor
-        if "with" in step:
-            result = layer(x, made[step["with"]])
-        elif step["op"] in ("QRNN", "QLSTM", "QGRU"):
-            result = layer(x)[0]
-        elif step["op"] == "QMultiheadAttention":
-            result = layer(x, x, x, need_weights=False)[0]
-        else:
-            result = layer(x)
-        return result
+
+def taken(step: Mapping[str, Any], layer: Any, made: list[Tensor]) -> Tensor:
+    """What a step makes.
+
+    Args:
+        step: of a description.
+        layer: the module; None for one of :data:`PLAIN`.
+        made: all tensors so far.
+    """
+    x = made[-1]
+    if layer is None:
+        return PLAIN[step["op"]](x, *step.get("args", ()))
+    result: Tensor
+    if "with" in step:
+        others = step["with"] if isinstance(step["with"], list) else [step["with"]]
+        result = layer(x, *(made[i] for i in others))
+    elif step["op"] in RECURRENT:
+        result = layer(x)[0]
+    elif step["op"] == "QMultiheadAttention":
+        result = layer(x, x, x, need_weights=False)[0]
+    else:
+        result = layer(x)
+    return result
 
 
 PLAIN: Mapping[str, Callable[..., Tensor]] = {
@@ -63,6 +76,7 @@ PLAIN: Mapping[str, Callable[..., Tensor]] = {
     "split": lambda x, first, second: x.reshape(-1, first, second),
     "part": lambda x, start, stop: x[:, start:stop],
     "one": lambda x, place: x[:, place],
+    "contiguous": lambda x: x.contiguous(),
     "relu": torch.relu,
     "max_pool1d": torch.max_pool1d,
     "max_pool2d": torch.nn.functional.max_pool2d,
@@ -97,7 +111,8 @@ def build(spec: Spec) -> nn.Module:
     return model.eval()
 
 
-def _layer(step: Mapping[str, Any]) -> QLayer | None:
+def layer_of(step: Mapping[str, Any]) -> QLayer | None:
+    """The module of a step; None for one of :data:`PLAIN`."""
     if step["op"] in PLAIN:
         return None
     cls: Any = LAYERS.get(step["op"])

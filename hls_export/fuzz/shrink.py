@@ -49,7 +49,7 @@ def _smaller(spec: Spec) -> Iterator[Spec]:
     for i, length in enumerate(spec["shape"]):
         if length > 1:
             yield {**spec, "shape": [*spec["shape"][:i], length - 1, *spec["shape"][i + 1 :]]}
-    if spec["input"] != _SIMPLEST:
+    if spec["input"] not in (None, _SIMPLEST):
         yield {**spec, "input": _SIMPLEST}
     if spec["scale"] != 1.0:
         yield {**spec, "scale": 1.0}
@@ -64,7 +64,8 @@ def _without(steps: list[dict[str, Any]], gone: int) -> list[dict[str, Any]]:
     """The steps without one; numbers of earlier tensors move with it."""
     kept = []
     for step in copy.deepcopy(steps[:gone] + steps[gone + 1 :]):
-        if step.get("with", 0) > gone:
-            step["with"] -= 1
+        if "with" in step:
+            others = step["with"] if isinstance(step["with"], list) else [step["with"]]
+            step["with"] = [place - (place > gone) for place in others]
         kept.append(step)
     return kept

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from hls_export.hardware import HardwareGraph, Identity, Node, Reshape, Select, Transpose
+from hls_export.hardware import HardwareGraph, Identity, Node, Reshape, ScaleShift, Select, Transpose
 
 
 def drop_identities(graph: HardwareGraph) -> HardwareGraph:
-    """Remove identities, and moves that leave every value where it is.
+    """Remove identities, moves that leave every value where it is, and factors of one.
+
+    The last ones are averages of one value, or sums that start with zero. (hls4ml removes them by itself, and
+    with them the types that they have.)
 
     Example:
         >>> from hls_export.hardware import Input
@@ -32,7 +35,7 @@ def drop_identities(graph: HardwareGraph) -> HardwareGraph:
 
 
 def _stays(node: Node, shape: tuple[int, ...]) -> bool:
-    """Whether a node moves nothing."""
+    """Whether a node moves and changes nothing."""
     if node.shape != shape:
         return False
     match node:
@@ -42,4 +45,6 @@ def _stays(node: Node, shape: tuple[int, ...]) -> bool:
             return node.axes == tuple(range(len(shape)))
         case Select():
             return np.array_equal(node.indices.reshape(-1), np.arange(node.indices.size))
+        case ScaleShift():
+            return bool((node.scale == 1).all() and (node.shift is None or not node.shift.any()))
     return False
