@@ -70,10 +70,6 @@ def test_a_missing_key(tmp_path: Path) -> None:
         ("search.input=quantized_bit(8)", "command line: search.input: unknown quantizer 'quantized_bit'"),
         ("search.space.fc9.units=[3]", "command line: search.space.fc9: the model has no layer of this name"),
         (
-            "search.space.fc1.units=[99]",
-            "command line: search.space.fc1.units: fc1 has 64 neurons in model.units",
-        ),
-        (
             "search.space.relu1.units=[9]",
             "command line: search.space.relu1.units: relu1 has no neurons of its own",
         ),
@@ -84,6 +80,41 @@ def test_a_missing_key(tmp_path: Path) -> None:
         (
             "search.input='quantized_bits(8,0,alpha=0.3)'",
             "command line: search.input: quantized_bits(8,0,alpha=0.3)",
+        ),
+        (
+            "search.goal.cost=[bits, bit]",
+            "command line: search.goal.cost[1]: unknown cost target or figure 'bit'; did you mean 'bits'?",
+        ),
+        (
+            "search.goal.times_lower={enrgy_pj: 4}",
+            "command line: search.goal.times_lower.enrgy_pj: unknown cost target or figure 'enrgy_pj'",
+        ),
+        ("search.executor=rey", "command line: search.executor: unknown executor 'rey'; did you mean 'ray'?"),
+        (
+            "search.space={}",
+            f"r.yaml:{line_of('search:')}: search: this key is missing: space (or autoqkeras)",
+        ),
+        (
+            "search.limits={fc1: {weight: 1}}",
+            "command line: search.limits: fc1.weight: the limit fc1.weight (at most 1 bits) leaves no "
+            "option; there were: ternary(alpha=1.0) (2 bits), quantized_bits(2,0,alpha=1.0) (2 bits), ",
+        ),
+        (
+            "search.limits={fc9: {weight: 4}}",
+            "command line: search.limits: limit on fc9: the model has no layer of this name; did you",
+        ),
+        (
+            "search.space={fc1: {weight: 'ternary(alpha=1)'}}",
+            "command line: search.space: the search space is empty: every slot has one option; give",
+        ),
+        (
+            "search.space.relu1.activation=[reluu]",
+            "command line: search.space.relu1.activation[0]: activation: 'reluu' is neither an",
+        ),
+        (
+            "search.autoqkeras={limit: {Dense: [4]}}",
+            f"r.yaml:{line_of('  space:')}: search.space: says in our words what autoqkeras says in "
+            "its own; write one of them",
         ),
         ("lower.backend=vits", "command line: lower.backend: unknown backend 'vits'; did you mean 'vitis'?"),
         (
@@ -100,6 +131,80 @@ def test_faults_of_one_key(tmp_path: Path, override: str, sentence: str) -> None
     found = faults(tmp_path, overrides=(override,))
     assert len(found) == 1
     assert found[0].startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (
+            ("search.executor=processes", "search.address=auto"),
+            "command line: search.address: has a meaning with executor: ray only, got processes",
+        ),
+        (
+            ("search.executor=serial", "search.workers=2"),
+            "command line: search.workers: executor: serial has one worker, got 2; leave executor out, "
+            "or write processes",
+        ),
+        (
+            ("search.tune_filters=layer", "search.tune_filters_exceptions=fc"),
+            "command line: search.tune_filters: layer finds no layer whose number of neurons may change; "
+            "the exceptions leave none; the model's outputs stay as they are",
+        ),
+    ],
+)
+def test_faults_of_several_keys(tmp_path: Path, overrides: tuple[str, ...], sentence: str) -> None:
+    found = faults(tmp_path, overrides=overrides)
+    assert len(found) == 1
+    assert found[0].startswith(sentence)
+
+
+def autoqkeras(tmp_path: Path, text: str, *overrides: str) -> list[str]:
+    """The faults of a recipe whose space is AutoQKeras's."""
+    start, end = GOOD.index("  goal: {kind"), GOOD.index("  train: {epochs: 10")
+    space = GOOD[GOOD.index("  space:") : GOOD.index("pick:")]
+    return faults(tmp_path, (GOOD[start:end], f"  autoqkeras: {text}\n"), (space, "\n"), overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{limt: {Dense: [4]}}", "unknown argument 'limt'; did you mean 'limit'? Known: quantization_config"),
+        ("{}", "limit is empty, so no layer is quantized; write limit: {Dense: [4]}"),
+        ("{limit: {Dens: [4]}}", "limit: 'Dens' matches no layer; Layers: fc1, relu1"),
+        ("{limit: {Dense: 4}}", "limit: Dense: got 4, a list such as [weight, bias, activation] is needed"),
+        (
+            "{limit: {Dense: [4, 2]}}",
+            "fc1.bias: limit Dense (at most 2 bits) leaves no option; there were: quantized_bits(4,0,1)",
+        ),
+        (
+            "{limit: {fc1: [4]}}",
+            "limit has no entry for fc2 (Dense), so it would stay float, and hardware has no floats; add its",
+        ),
+        (
+            "{limit: {Dense: [4]}, mode: bayes}",
+            "unknown mode 'bayes'; did you mean 'bayesian'? Known: random,",
+        ),
+        (
+            "{limit: {Dense: [4]}, goal: {type: energy, params: {delta: 4}}}",
+            "goal: energy has no parameter 'delta'; did you mean 'delta_p'?",
+        ),
+        ("{limit: {Dense: [4]}, goal: {type: power}}", "goal: unknown type 'power'; Known: bits, energy"),
+    ],
+)
+def test_faults_in_autoqkerass_words(tmp_path: Path, text: str, sentence: str) -> None:
+    found = autoqkeras(tmp_path, text)
+    assert len(found) == 1
+    assert found[0].startswith(f"r.yaml:{line_of('  goal: {kind')}: search.autoqkeras: {sentence}")
+
+
+def test_a_goal_and_cost_that_disagree(tmp_path: Path) -> None:
+    text = "{limit: {Dense: [4], Activation: [4]}, goal: {type: energy}}"
+    found = autoqkeras(tmp_path, text, "cost={weights_on_memory: sram}")
+    assert found == [
+        f"r.yaml:{line_of('  goal: {kind')}: search.autoqkeras: goal: its trials have "
+        "weights_on_memory 'fixed', and cost has 'sram'; "
+        "write both alike, or leave it out of cost"
+    ]
 
 
 def test_a_range_that_runs_backwards(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def _mains(
     what: str, recipe: Recipe, run: RunDir, example: Tensor, number: int | None, notes: list[str]
 ) -> list[Network]:
     """The trial that was asked for, or the picked one, or the best one so far."""
-    from torchq.recipe.stages.searching import picked_model, trials_of
+    from torchq.recipe.stages.choosing import picked_model
+    from torchq.recipe.stages.searching import trials_of
 
     if number is None and run.done("train"):
         picked = run.read("train.json")["number"]

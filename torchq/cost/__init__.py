@@ -1,5 +1,6 @@
 """What a network costs: layers state their work, targets price it."""
 
+from torchq.cost.autoqkeras_bits import AutoQKerasBits as AutoQKerasBits
 from torchq.cost.base import TARGETS as TARGETS
 from torchq.cost.base import Price as Price
 from torchq.cost.base import Target as Target

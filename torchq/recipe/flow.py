@@ -65,14 +65,14 @@ def run_recipe(
 
 
 def _run(loaded: LoadedRecipe, out: Path, until: str, resume: bool, show: Show) -> Path:
-    from torchq.recipe.stages import firmware, learning, outcome, searching, synthesis
+    from torchq.recipe.stages import choosing, firmware, learning, outcome, searching, synthesis
 
     stages = {
         "data": learning.prepare_data,
         "float": learning.train_float,
         "references": learning.train_references,
         "search": searching.search_schemes,
-        "train": searching.train_picked,
+        "train": choosing.train_picked,
         "export": firmware.export_onnx,
         "lower": firmware.lower_to_project,
         "verify": firmware.verify_project,

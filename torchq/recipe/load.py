@@ -253,16 +253,14 @@ def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
     from torchq.data import DATASETS
     from torchq.models import MODELS
     from torchq.recipe.figures import FPGA_FIGURES
-    from torchq.search import SEARCHERS
+    from torchq.recipe.searches_check import faults_of_search, priced_in
 
     named: list[tuple[yaml.Path, Any, str]] = [
         (("data", "name"), DATASETS, recipe.data.name),
         (("model", "name"), MODELS, recipe.model.name),
-        (("search", "searcher"), SEARCHERS, recipe.search.searcher),
         (("lower", "backend"), BACKENDS, recipe.lower.backend),
     ]
     priced: list[tuple[yaml.Path, str]] = [
-        (("search", "goal", "cost"), recipe.search.goal.cost),
         *((("pick", "times_lower", name), name) for name in recipe.pick.times_lower),
         *((("pick", "at_most", name), name) for name in recipe.pick.at_most),
     ]
@@ -274,7 +272,7 @@ def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
             broken |= path[0] == "model"
             yield path, str(fault)
     figures = ["bits", "energy_pj", *FPGA_FIGURES]
-    for path, name in priced:
+    for path, name in [*priced_in(recipe), *priced]:
         try:
             figures.append(figure_of(name))
         except TorchqError as fault:
@@ -285,12 +283,7 @@ def _meaning(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
         make_targets(figures, settings)
     except TorchqError as fault:
         yield ("cost",), str(fault)
-    if recipe.search.goal.kind == "forgiving_factor":
-        for key in ("least_accuracy", "most_cost"):
-            if getattr(recipe.search.goal, key) is not None:
-                yield ("search", "goal", key), "has a meaning with kind: multi_objective only"
-    if not broken:
-        yield from _unknown_layers(recipe)
+    yield from faults_of_search(recipe, broken)
 
 
 def _meaning_of_prices(recipe: PriceRecipe) -> Iterator[tuple[yaml.Path, str]]:
@@ -313,32 +306,3 @@ def _meaning_of_prices(recipe: PriceRecipe) -> Iterator[tuple[yaml.Path, str]]:
             priced(recipe, name, design)
         except TorchqError as fault:
             yield ("designs", name), str(fault)
-
-
-def _unknown_layers(recipe: Recipe) -> Iterator[tuple[yaml.Path, str]]:
-    from torch import nn
-
-    from torchq.models import MODELS
-
-    model = MODELS.get(recipe.model.name)(units=recipe.model.units, batch_norm=recipe.model.batch_norm)
-    layers = dict(model.named_modules())
-    sizes = {name: m.out_features for name, m in layers.items() if isinstance(m, nn.Linear)}
-    last = list(sizes)[-1]
-    for group, part in (("space", recipe.search.space), ("fixed", recipe.search.fixed)):
-        for name, knobs in part.items():
-            path = ("search", group, name)
-            if "*" in name:
-                continue
-            if name not in layers:
-                known = [key for key in layers if key]
-                yield path, f"the model has no layer of this name; {advice(name, known)}"
-                continue
-            units = getattr(knobs, "units", None)
-            if units is None:
-                continue
-            if name not in sizes:
-                yield (*path, "units"), f"{name} has no neurons of its own; give units to a linear layer"
-            elif name == last:
-                yield (*path, "units"), f"{name} is the output layer: one neuron a class"
-            elif max(units) > sizes[name]:
-                yield (*path, "units"), f"{name} has {sizes[name]} neurons in model.units, got {max(units)}"

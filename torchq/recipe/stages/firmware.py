@@ -15,7 +15,7 @@ from torchq.recipe.schema import Recipe
 from torchq.recipe.show import Show
 from torchq.recipe.stages import readings, verilog
 from torchq.recipe.stages import workbench as bench
-from torchq.recipe.stages.searching import picked_model
+from torchq.recipe.stages.choosing import picked_model
 
 MODEL = "model.onnx"
 PROJECT = "hls"

@@ -35,6 +35,7 @@ from torchq.recipe.report import (
 from torchq.recipe.report.text import MISSING
 from torchq.recipe.rundir import RunDir
 from torchq.recipe.schema import Recipe
+from torchq.recipe.searches import goal_costs, own_goal
 from torchq.recipe.show import Show
 from torchq.recipe.stages import synthesis
 from torchq.recipe.stages.searching import trials_of
@@ -131,13 +132,22 @@ _STAGES = (
 
 def _goal_text(recipe: Recipe) -> str:
     goal = recipe.search.goal
-    if goal.kind == "forgiving_factor":
+    named = " and ".join(goal_costs(recipe)) if not own_goal(recipe) else " and ".join(goal.costs)
+    if not own_goal(recipe):
+        text = f"AutoQKeras's forgiving factor of {named} against the float network"
+    elif goal.kind == "forgiving_factor":
         text = (
             f"accuracy x (1 + delta), {goal.delta_p:g} % of the accuracy forgiven for every factor "
-            f"{goal.rate:g} in {goal.cost} below BF"
+            f"{goal.rate:g} in {named} below BF"
         )
     else:
-        text = f"highest accuracy and lowest {goal.cost} at once"
+        text = f"highest accuracy and lowest {named} at once"
+    kept = [f"{name} at least {times:g} times lower than BF" for name, times in goal.times_lower.items()]
+    kept += [f"{name} at most {most:g}" for name, most in goal.at_most.items()]
+    if goal.most_accuracy_lost is not None:
+        kept.append(f"at most {100 * goal.most_accuracy_lost:g} points of accuracy lost")
+    if kept:
+        text = f"{text}, with {' and '.join(kept)}"
     wanted = [
         f"{name} at least {times:g} times lower than BF" for name, times in recipe.pick.times_lower.items()
     ]

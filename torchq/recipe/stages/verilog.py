@@ -15,7 +15,7 @@ from torchq.errors import BackendError
 from torchq.recipe.rundir import RunDir
 from torchq.recipe.schema import Recipe
 from torchq.recipe.stages import workbench as bench
-from torchq.recipe.stages.searching import picked_model
+from torchq.recipe.stages.choosing import picked_model
 from torchq.train import load_weights
 
 FOLDER = "rtl"

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields
 from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
 
-from torchq.cost import TARGETS, CostReport, estimate
-from torchq.cost.figures import target_of
+from torchq.autoq import candidate
+from torchq.autoq.candidate import pruned
+from torchq.cost import CostReport, estimate
 from torchq.data import Dataset
 from torchq.data import load as load_data
 from torchq.graph import trace, workloads
@@ -19,8 +18,10 @@ from torchq.recipe.figures import FPGA_FIGURES
 from torchq.recipe.rundir import RunDir
 from torchq.recipe.schema import Data, Recipe, Uniform
 from torchq.recipe.schema_parts import Training
+from torchq.recipe.searches import cost_settings, goal_costs, untrained
 from torchq.recipe.show import Show
 from torchq.scheme import Scheme
+from torchq.search import Settings
 from torchq.train import History, accuracy, auc, fit, load_weights, predict_logits, roc
 
 
@@ -49,17 +50,8 @@ def port_names(data: Dataset) -> dict[str, Any]:
 
 def float_model(recipe: Recipe) -> nn.Module:
     """The untrained float network of a recipe."""
-    from torchq.models import MODELS
-
     data = dataset(recipe.data)
-    build = MODELS.get(recipe.model.name)
-    return build(
-        inputs=len(data.features),
-        units=recipe.model.units,
-        classes=len(data.classes),
-        batch_norm=recipe.model.batch_norm,
-        seed=recipe.seed,
-    )
+    return untrained(recipe, len(data.features), len(data.classes))
 
 
 def trained_float(recipe: Recipe, run: RunDir) -> nn.Module:
@@ -67,11 +59,11 @@ def trained_float(recipe: Recipe, run: RunDir) -> nn.Module:
     return load_weights(run.file("float.pt"), float_model(recipe))
 
 
-def quantized(recipe: Recipe, run: RunDir, scheme: Scheme) -> nn.Module:
-    """The trained float network under a scheme, before any training of its own."""
-    from torchq.convert import quantize
-
-    return quantize(trained_float(recipe, run), scheme, example=example(recipe), exportable=True)
+def quantized(
+    recipe: Recipe, run: RunDir, scheme: Scheme, settings: Settings | None = None, seed: int = 0
+) -> nn.Module:
+    """The trained float network under a scheme and settings, before any training of its own."""
+    return candidate(trained_float(recipe, run), scheme, settings, example=example(recipe), seed=seed)
 
 
 def example(recipe: Recipe) -> torch.Tensor:
@@ -89,25 +81,19 @@ def uniform_scheme(uniform: Uniform) -> Scheme:
 def figures(recipe: Recipe) -> tuple[str, ...]:
     """Every cost figure that the recipe and the report name."""
     limited = (*recipe.pick.times_lower, *recipe.pick.at_most)
-    return tuple(dict.fromkeys(("bits", "energy_pj", recipe.search.goal.cost, *limited)))
+    return tuple(dict.fromkeys(("bits", "energy_pj", *goal_costs(recipe), *limited)))
 
 
 def price(recipe: Recipe, model: nn.Module) -> CostReport:
     """What a quantized network costs, layer by layer, in the figures that the recipe names."""
     named = figures(recipe)
-    return estimate(model, example(recipe), targets=named, **_settings(recipe, named))
+    return estimate(model, example(recipe), targets=named, **cost_settings(recipe, named))
 
 
 def price_on_fpga(recipe: Recipe, model: nn.Module) -> CostReport:
     """What a quantized network would take of an FPGA: bit operations, and estimates with their errors."""
-    settings = {"clock_ns": recipe.lower.clock_ns, **_settings(recipe, FPGA_FIGURES)}
+    settings = {"clock_ns": recipe.lower.clock_ns, **cost_settings(recipe, FPGA_FIGURES)}
     return estimate(model, example(recipe), targets=FPGA_FIGURES, **settings)
-
-
-def _settings(recipe: Recipe, named: Sequence[str]) -> dict[str, Any]:
-    """Those settings of the recipe that the targets of these figures have."""
-    known = {"softmax", *(field.name for name in named for field in fields(TARGETS.get(target_of(name))))}
-    return {key: value for key, value in recipe.cost.items() if key in known}
 
 
 def costs(recipe: Recipe, report: CostReport) -> dict[str, float]:
@@ -133,16 +119,19 @@ def train(
     training: Training,
     seed: int,
     *,
+    settings: Settings | None = None,
     checkpoint: Any = None,
     show: Show | None = None,
     text: str = "",
 ) -> History:
     """Train a network on the training split, watching the validation split.
 
-    With a ``checkpoint`` a killed training goes on after its last epoch; with ``show`` a bar named ``text``
-    is drawn, one step an epoch.
+    ``settings`` may prune it, and set another learning rate. With a ``checkpoint`` a killed training goes on
+    after its last epoch; with ``show`` a bar named ``text`` is drawn, one step an epoch.
     """
     data = dataset(recipe.data)
+    settings = settings or Settings()
+    pruners = pruned(model, settings)
     with (show or Show()).bar(text, training.epochs) as advance:
         return fit(
             model,
@@ -150,7 +139,8 @@ def train(
             (data.valid.x, data.valid.y),
             epochs=training.epochs,
             batch_size=training.batch_size,
-            lr=training.learning_rate,
+            lr=settings.learning_rate or training.learning_rate,
+            after_step=[pruner.step for pruner in pruners],
             weight_decay=training.weight_decay,
             schedule=training.schedule,
             patience=training.patience,
