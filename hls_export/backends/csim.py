@@ -299,6 +299,8 @@ class CsimProject(Project):
             "firmware/parameters.h",
             "firmware/defines.h",
             INTERFACE,
+            "README.md",
+            "tb/testbench.cpp",
             "build_prj.tcl",
         ]
         if not self.runs_here:
