@@ -134,8 +134,8 @@ def _made(recipe: Recipe, run: RunDir, show: Show, name: str) -> dict[str, Any]:
         onnx = verilog.onnx_file(recipe, run, name, model)
         with _timed(facts, "write"):
             project = verilog.project(recipe, run, name, onnx)
-        report = project.report()
-        show.fact(f"{facts['name']}: written by {report.tool}, {project.design['cost']:,.0f} adder bits")
+        tools = ", ".join(f"{tool} {version}" for tool, version in project.facts["tools"].items())
+        show.fact(f"{facts['name']}: written by {tools}, {project.design['cost']:,.0f} adder bits")
         if _can(facts, show, "comparison", installed.SIMULATE):
             show.fact(f"{facts['name']}: simulating the Verilog ...")
             with _timed(facts, "simulate"):
@@ -154,8 +154,9 @@ def _made(recipe: Recipe, run: RunDir, show: Show, name: str) -> dict[str, Any]:
 
 
 def _count(facts: dict[str, Any], show: Show, project: RtlProject) -> None:
-    expected = YOSYS_S * float(project.design["cost"])
-    show.fact(f"{facts['name']}: yosys counts the primitives, for about {_about(expected)} ...")
+    if project.report().source != "yosys":  # nothing was counted of this Verilog before
+        expected = YOSYS_S * float(project.design["cost"])
+        show.fact(f"{facts['name']}: yosys counts the primitives, for about {_about(expected)} ...")
     with _timed(facts, "count"):
         report = project.synthesize()
     facts["report"], facts["packed"] = report.to_dict(), packed(int(report.resources["LUT"]))
