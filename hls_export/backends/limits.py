@@ -104,7 +104,7 @@ def refuse_prepared(tool: Tool, graph: HardwareGraph, placed: Placed, settings: 
             reasons.append(
                 f"{node.inputs[0]} is needed with its axes in another order, which io_stream has not"
             )
-        reasons += _reasons(node, placed, settings_of(node.name, layers, settings))
+        reasons += _reasons(node, placed, settings_of(node.name, layers, settings), tool)
     _raise(tool.key, reasons)
 
 
@@ -173,7 +173,7 @@ def _raise(key: str, reasons: list[str]) -> None:
         raise BackendError("\n".join(f"{key}: {reason}" for reason in dict.fromkeys(reasons)))
 
 
-def _reasons(node: Node, placed: Placed, settings: Settings) -> Iterator[str]:
+def _reasons(node: Node, placed: Placed, settings: Settings, tool: Tool) -> Iterator[str]:
     graph, grid = placed.graph, node.format
     if grid is not None and grid.is_scalar and int(grid.width) > _MOST_BITS:
         yield f"{node.name} needs {grid.width} bits, and ap_fixed has at most {_MOST_BITS}"
@@ -192,25 +192,30 @@ def _reasons(node: Node, placed: Placed, settings: Settings) -> Iterator[str]:
             f"{node.name} wires {node.n_in:,} values to {node.n_out:,} by a product of zeros and ones; "
             f"at most {_MOST_WIRES:,} products are supported"
         )
-    yield from weight_reasons(node, settings)
+    yield from weight_reasons(node, settings, tool)
 
 
-def weight_reasons(node: Node, settings: Settings) -> Iterator[str]:
+def weight_reasons(node: Node, settings: Settings, tool: Tool) -> Iterator[str]:
     """Why a layer with weights cannot have its strategy or its reuse factor.
 
     Args:
         node: what hls4ml gets; one without weights has no reasons.
         settings: that hold for it.
+        tool: whose project it is to be.
     """
+    parallel = settings.io_type == "io_parallel"
     if isinstance(node, Dense):
-        yield from _factor_reasons(node, node.n_in, node.n_out, settings)
-        if len(node.shape) > 1 and settings.io_type == "io_parallel" and settings.strategy == _UNROLLED:
+        windows = len(node.shape) > 1 and parallel  # hls4ml builds it as a convolution of one point
+        yield from _factor_reasons(
+            node, node.n_in, node.n_out, settings, small=windows and tool.small_factors
+        )
+        if windows and settings.strategy == _UNROLLED:
             yield (
                 f"{node.name} is built as a convolution of one point, "
                 "which hls4ml cannot build with resource_unrolled in io_parallel"
             )
     if isinstance(node, Conv):
-        yield from _conv_reasons(node, settings)
+        yield from _conv_reasons(node, settings, small=parallel and tool.small_factors)
 
 
 def _quantizer_reasons(node: Node, grid: FixedPoint, tool: Tool) -> Iterator[str]:
@@ -266,10 +271,10 @@ def _pool_reasons(node: MaxPool, settings: Settings) -> Iterator[str]:
         )
 
 
-def _conv_reasons(node: Conv, settings: Settings) -> Iterator[str]:
+def _conv_reasons(node: Conv, settings: Settings, *, small: bool) -> Iterator[str]:
     points = int(np.prod(node.kernel))
     n_in, n_out = points * node.n_in, node.n_out
-    yield from _factor_reasons(node, n_in, n_out, settings)
+    yield from _factor_reasons(node, n_in, n_out, settings, small=small)
     if is_depthwise(node) and settings.strategy in (_UNROLLED, _DA):
         yield f"{node.name} is depthwise, and cannot be built with {settings.strategy}"
     elif is_depthwise(node) and settings.strategy == "resource" and settings.io_type == "io_parallel":
@@ -281,7 +286,7 @@ def _conv_reasons(node: Conv, settings: Settings) -> Iterator[str]:
         yield f"{node.name} is a convolution, which hls4ml cannot build with resource_unrolled in io_parallel"
 
 
-def _factor_reasons(node: Node, n_in: int, n_out: int, settings: Settings) -> Iterator[str]:
+def _factor_reasons(node: Node, n_in: int, n_out: int, settings: Settings, *, small: bool) -> Iterator[str]:
     """hls4ml takes the nearest reuse factor that it can build and says so in passing; we refuse instead."""
     size, factor = n_in * n_out, settings.reuse_factor
     if settings.strategy in ("latency", _DA):
@@ -289,6 +294,8 @@ def _factor_reasons(node: Node, n_in: int, n_out: int, settings: Settings) -> It
     valid = [f for f in range(1, size + 1) if _buildable(n_in, n_out, f)]
     if settings.strategy == _UNROLLED:
         valid = valid[1:-1]
+    elif small:
+        valid = [f for f in valid if f <= n_in]
     if factor not in valid:
         listed = ", ".join(map(str, valid[:12])) + (", ..." if len(valid) > 12 else "")
         yield (

@@ -30,6 +30,8 @@ class Tool:
         wrong_streams: kinds of nodes that hls4ml builds wrongly in io_stream.
         by_element: whether an activation may have a format that differs by element.
         least_bits: of a type; hls4ml writes a smaller one with as many, and so it rounds to other values.
+        small_factors: whether convolutions of strategy resource in io_parallel are right only where the reuse
+            factor is no larger than the inputs of one output.
     """
 
     key: str
@@ -48,6 +50,7 @@ class Tool:
     wrong_streams: frozenset[str] = frozenset()
     by_element: bool = False
     least_bits: int = 1
+    small_factors: bool = False
 
     def csim(self) -> dict[str, Any]:
         """What the simulation of a project must know; JSON-able."""
@@ -59,8 +62,24 @@ _XILINX = ("latency", "resource", "resource_unrolled", "distributed_arithmetic")
 _AC = tuple(f"firmware/{folder}/include" for folder in ("ac_types", "ac_math", "ac_simutils"))
 
 TOOLS = (
-    Tool("vitis", "Vitis", _XILINX, include=("firmware/ap_types",), stream_moves=True, by_element=True),
-    Tool("vivado", "Vivado", _XILINX, include=("firmware/ap_types",), stream_moves=True, by_element=True),
+    Tool(
+        "vitis",
+        "Vitis",
+        _XILINX,
+        include=("firmware/ap_types",),
+        stream_moves=True,
+        by_element=True,
+        small_factors=True,
+    ),
+    Tool(
+        "vivado",
+        "Vivado",
+        _XILINX,
+        include=("firmware/ap_types",),
+        stream_moves=True,
+        by_element=True,
+        small_factors=True,
+    ),
     Tool(
         "quartus",
         "Quartus",

@@ -129,7 +129,7 @@ def _choices(nodes: Sequence[Node], tool: Tool, io_type: str, known: Sequence[st
             continue
         for factor in range(1, _MOST_FACTOR + 1) if strategy.startswith("resource") else (1, 2):
             mine = Settings(io_type=io_type, strategy=strategy, reuse_factor=factor)
-            reasons = [r for n in nodes for r in weight_reasons(n, settings_of(n.name, known, mine))]
+            reasons = [r for n in nodes for r in weight_reasons(n, settings_of(n.name, known, mine), tool)]
             if not reasons and not (strategy == _DA and factor > 1):
                 found.setdefault(strategy, []).append(factor)
     return found
