@@ -32,7 +32,7 @@ _ENERGY: Mapping[str, Any] = {
 TYPES: Mapping[str, Mapping[str, Any]] = {"bits": _BITS, "energy": _ENERGY}
 
 _INTERNAL: Mapping[str, Format] = {"fp32": Float(32), "fp16": Float(16), "int8": FixedPoint(8, 1)}
-_ACCUMULATORS = {"fp32": None, "fp16": None, "int32": "ap_fixed<32,32>", "int16": "ap_fixed<16,16>"}
+_ACCUMULATORS = {"fp32": None, "fp16": None, "int32": FixedPoint(32, 32), "int16": FixedPoint(16, 16)}
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class GoalPlan:
         cost: the figure of ours that is compared.
         settings: of the target, for trials.
         reference_settings: of the target, for the reference.
-        internal: the format of everything in the reference network; None for a count of bits.
+        internal: the format of inputs, weights and biases in the reference network; None for a count of bits.
+        accumulator: the format of its sums and, as QTools has it, of its activations; None for ``internal``.
         factors: ``delta_p``, ``delta_n``, ``rate``, ``stress``.
     """
 
@@ -51,6 +52,7 @@ class GoalPlan:
     settings: Mapping[str, Any] = field(default_factory=dict)
     reference_settings: Mapping[str, Any] = field(default_factory=dict)
     internal: Format | None = None
+    accumulator: FixedPoint | None = None
     factors: Mapping[str, float] = field(default_factory=dict)
 
     def reference(self, model: nn.Module, scheme: Scheme, example: tuple[int, ...]) -> float:
@@ -67,7 +69,7 @@ class GoalPlan:
 
         network = quantize(model, Made(scheme.layers, scheme.input), example=example)
         form = self.internal or Float(32)
-        works = in_formats(network, UniformFormats(form, form, form, form), example)
+        works = in_formats(network, UniformFormats(form, form, self.accumulator or form, form), example)
         report = estimate(works, targets=(self.cost,), **self.reference_settings)
         return float(report.total[self.cost])
 
@@ -116,7 +118,7 @@ def _bits(values: Mapping[str, Any], factors: Mapping[str, float]) -> GoalPlan:
         "count_parameters": "parameters" in counted,
         "count_activations": "activations" in counted,
     }
-    return GoalPlan("autoqkeras_bits", settings, settings, None, factors)
+    return GoalPlan("autoqkeras_bits", settings, settings, factors=factors)
 
 
 def _energy(values: Mapping[str, Any], factors: Mapping[str, float]) -> GoalPlan:
@@ -124,8 +126,8 @@ def _energy(values: Mapping[str, Any], factors: Mapping[str, float]) -> GoalPlan
     internal = _known("reference_internal", values["reference_internal"], _INTERNAL)
     accumulator = _known("reference_accumulator", values["reference_accumulator"], _ACCUMULATORS)
     if accumulator is not None:
-        both[0]["accumulator"] = accumulator
-    return GoalPlan("energy_pj", both[1], both[0], internal, factors)
+        both[0]["accumulator"] = f"ap_fixed<{accumulator.width},{accumulator.integer}>"
+    return GoalPlan("energy_pj", both[1], both[0], internal, accumulator, factors)
 
 
 def _of(values: Mapping[str, Any], index: int) -> dict[str, Any]:
