@@ -340,14 +340,15 @@ def _in_order(values: Array, axes: Sequence[int]) -> Array:
 
 
 def first_error(stderr: str) -> str:
-    r"""The compiler's first error, on one line.
+    r"""The compiler's first error, on one line; where linking failed, what the linker said.
 
     Example:
         >>> first_error("In file included from x:\nfirmware/a.cpp:3:5: error: expected ';'\n   3 | int")
         "firmware/a.cpp:3:5: error: expected ';'"
     """
-    lines = stderr.strip().splitlines()
-    return next((line.strip() for line in lines if "error" in line), lines[0] if lines else "no message")
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["no message"]
+    first = next((line for line in lines if "error" in line), lines[0])
+    return lines[max(lines.index(first) - 1, 0)] if first.startswith("collect2:") else first
 
 
 def _standard(compiler: str) -> str:

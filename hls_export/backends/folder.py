@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -37,14 +38,21 @@ def new_folder(out: Path, digest: str) -> Iterator[Path]:
         yield work
         _swap(work, out)
     except OSError as fault:
-        reason = fault.strerror or str(fault)
         raise BackendError(
-            f"{out}: the project cannot be written ({reason})",
+            f"{out}: the project cannot be written ({_reason(fault)})",
             hint="free some space or choose another folder; nothing was left half-written",
         ) from fault
     finally:
         if work is not None and work.exists() and work != out:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _reason(fault: OSError) -> str:
+    """In a few words; copying a folder collects what went wrong with each file, and the first will do."""
+    if isinstance(fault, shutil.Error) and fault.args and fault.args[0]:
+        _, _, text = fault.args[0][0]
+        return re.sub(r"^\[Errno \d+\] |: '.*$", "", str(text))
+    return fault.strerror or str(fault)
 
 
 def _swap(work: Path, out: Path) -> None:

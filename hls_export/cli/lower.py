@@ -106,6 +106,8 @@ def command(
         state = project.to_dict()["state"]
         _write_verdict(out, {"agree": False, "verdict": f"not verified: {state}"})
         console.print(f"{out}: {state}", highlight=False, markup=False)
+        if synthesize:
+            project.synthesize()  # says why it cannot
         return 0
     try:
         with console.status("compiling and comparing ..."):

@@ -81,6 +81,9 @@ def test_the_command_line_says_so_too(tmp_path, capsys):
     words = [str(file), "--out", str(tmp_path / "p"), "--backend", "oneapi", "--strategy", "resource"]
     assert guarded(words) == 0
     assert "C++ written; compiling needs icpx of Intel's oneAPI; not synthesised" in capsys.readouterr().out
+    assert guarded([*words, "--synthesize"]) == 2
+    message = "error: oneapi projects are not synthesised from here; run the tool in their folder\n"
+    assert capsys.readouterr().err == message
 
 
 @pytest.mark.parametrize(

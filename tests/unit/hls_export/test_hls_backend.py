@@ -286,6 +286,23 @@ def test_nothing_is_left_of_a_failure(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_disk_that_is_full_while_headers_are_copied(tmp_path, monkeypatch):
+    """``shutil.copytree``, which hls4ml uses, collects what went wrong in a list of triples."""
+
+    def full(*_):
+        text = "[Errno 28] No space left on device: 'a/b.h' -> 'c/b.h'"
+        raise shutil.Error([("a/b.h", "c/b.h", text), ("a/c.h", "c/c.h", "other")])
+
+    monkeypatch.setattr("hls_export.backends.hls4ml.write_interface", full)
+    with pytest.raises(BackendError) as fault:
+        lower(network(), tmp_path / "p")
+    assert str(fault.value) == (
+        f"{tmp_path / 'p'}: the project cannot be written (No space left on device); "
+        "free some space or choose another folder; nothing was left half-written"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_old_project_stays_when_a_new_one_fails(tmp_path, monkeypatch):
     lower(network(), tmp_path / "p")
     before = _files(tmp_path / "p")
@@ -461,9 +478,10 @@ def test_the_compilers_first_error_is_shown(tmp_path):
 
 
 def test_first_error_of_a_linker():
-    assert first_error("/usr/bin/ld: cannot find -lm\ncollect2: error: ld returned 1 exit status") == (
-        "collect2: error: ld returned 1 exit status"
-    )
+    after = "collect2: error: ld returned 1 exit status"
+    full = "/usr/bin/ld: final link failed: No space left on device"
+    assert first_error(f"{full}\n{after}") == full
+    assert first_error(after) == after
     assert first_error("") == "no message"
 
 
