@@ -121,7 +121,8 @@ def quantize_linear(op: Op, sources: Sources) -> Constant:
     kind = sources[2].type if len(sources) > 2 else "uint8"
     low, high = type_range(op, kind)
     scale = along(op, sources[1].values, sources[0].values.ndim)
-    return Constant(np.clip(np.rint(sources[0].values / scale), low, high), type=kind)
+    zero = along(op, sources[2].values, sources[0].values.ndim) if len(sources) > 2 and sources[2] else 0
+    return Constant(np.clip(np.rint(sources[0].values / scale) + zero, low, high), type=kind)
 
 
 def clip_codes(op: Op, sources: Sources) -> Constant:  # noqa: ARG001
@@ -132,16 +133,22 @@ def clip_codes(op: Op, sources: Sources) -> Constant:  # noqa: ARG001
 
 def dequantize_linear(op: Op, sources: Sources) -> Constant:
     """``DequantizeLinear`` of integer codes: values on the grid of the scale."""
-    if len(sources) > 2:
-        _no_zero_point(op, sources[2].values)
+    values = np.asarray(sources[0].values, dtype=np.float64)
     low, high = type_range(op, sources[0].type)
-    scale = along(op, sources[1].values, sources[0].values.ndim)
+    if len(sources) > 2 and sources[2] and np.any(sources[2].values != 0):
+        values = values - along(op, sources[2].values, values.ndim)
+        low, high = -(high - low), high - low
+    scale = along(op, sources[1].values, values.ndim)
     power = exponents(str(op), scale)
     width = (high - low).bit_length()
     grid = FixedPoint(width + np.zeros_like(power), width + power, low < 0)
     return Constant(
-        sources[0].values * scale, FixedPoint(width, width + int(power), low < 0) if scale.ndim == 0 else grid
+        values * scale, FixedPoint(width, width + int(power), low < 0) if scale.ndim == 0 else grid
     )
+
+
+_NARROW = {"int4": (-8, 7), "uint4": (0, 15), "int2": (-2, 1), "uint2": (0, 3)}
+"""Types that numpy does not know."""
 
 
 def type_range(op: Op, kind: str) -> tuple[int, int]:
@@ -150,6 +157,8 @@ def type_range(op: Op, kind: str) -> tuple[int, int]:
     Raises:
         ExportError: it is no type of integers.
     """
+    if kind in _NARROW:
+        return _NARROW[kind]
     try:
         info = np.iinfo(kind)
     except (TypeError, ValueError):

@@ -146,15 +146,26 @@ def _gather(self: Any, x: Any, indices: Any, **attributes: Any) -> tuple[Any]:
 
 
 def _resize(
-    self: Any, x: Any, _roi: Any = None, scales: Any = None, sizes: Any = None, **attributes: Any
+    self: Any, x: Any, roi: Any = None, scales: Any = None, sizes: Any = None, **attributes: Any
 ) -> tuple[Any]:
-    """Nearest neighbours by whole factors; the evaluator's own stumbles over an empty region."""
+    """Nearest values; onnx's own takes minutes, stumbles over an empty region, and resizes the batch."""
+    start = str(_word(self, attributes, "coordinate_transformation_mode", "half_pixel"))
+    nearest = str(_word(self, attributes, "nearest_mode", "round_prefer_floor"))
+    if scales is None and sizes is None:
+        scales, start, nearest = roi, "asymmetric", "floor"  # opset 10 has no region
     mode = _word(self, attributes, "mode", "nearest")
-    factors = np.asarray(sizes) / x.shape if scales is None or not np.size(scales) else np.asarray(scales)
-    if mode != "nearest" or np.any(factors != np.rint(factors)):
-        raise ExportError(f"Resize by {factors.tolist()} ({mode}) is not executed")
-    for axis, factor in enumerate(factors.astype(int)):
-        x = np.repeat(x, factor, axis=axis)
+    if mode != "nearest":
+        raise ExportError(f"Resize ({mode}) is not executed")
+    for axis in range(1, x.ndim):
+        length = x.shape[axis]
+        if scales is not None and np.size(scales):
+            factor = float(scales[axis])
+            size = int(np.floor(length * factor))
+        else:
+            size = int(sizes[axis])
+            factor = size / length
+        places = [operators.nearest(i, length, size, factor, start, nearest) for i in range(size)]
+        x = np.take(x, places, axis=axis)
     return (x,)
 
 

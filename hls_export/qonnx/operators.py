@@ -7,6 +7,7 @@ instead of by adding 0.5, which rounds just below a tie.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -232,6 +233,37 @@ def max_pool(
     wide = np.pad(x, widths, constant_values=-np.inf)
     seen = [wide[_shifted(p, dilations, strides, sizes)] for p in np.ndindex(*kernel)]
     return np.asarray(np.max(seen, axis=0))
+
+
+def nearest(place: int, length: int, size: int, factor: float, start: str, rounding: str) -> int:
+    """From which of ``length`` places ``Resize`` takes one of ``size`` places.
+
+    Example:
+        >>> [nearest(i, 2, 4, 2.0, "half_pixel", "round_prefer_floor") for i in range(4)]
+        [0, 0, 1, 1]
+    """
+    match start:
+        case "asymmetric":
+            x = place / factor
+        case "align_corners":
+            x = place * (length - 1) / (size - 1) if size > 1 else 0.0
+        case "half_pixel" | "pytorch_half_pixel":
+            x = (place + 0.5) / factor - 0.5
+            x = 0.0 if size == 1 and start == "pytorch_half_pixel" else x
+        case _:
+            raise ExportError(f"Resize ({start}) is not executed")
+    low = math.floor(x)
+    rest = x - low
+    match rounding:
+        case "floor":
+            found = low
+        case "ceil":
+            found = low + (rest > 0)
+        case "round_prefer_ceil":
+            found = low + (rest >= 0.5)
+        case _:
+            found = low + (rest > 0.5)
+    return int(min(max(found, 0), length - 1))
 
 
 def _shifted(

@@ -247,6 +247,10 @@ def _clip(reader: Reader, op: Op) -> None:
     reader.made[op.outputs[0]] = node.name
 
 
+_NO_BOUND = 1e30
+"""What scripts write where there is none."""
+
+
 def _bound(reader: Reader, op: Op, place: int, name: str) -> float | None:
     if name in op.attributes:
         value = float(op.attributes[name])
@@ -254,9 +258,10 @@ def _bound(reader: Reader, op: Op, place: int, name: str) -> float | None:
         value = float(np.asarray(reader.constant(op, place, name).values).reshape(-1)[0])
     else:
         return None
-    if np.isnan(value):
-        raise ExportError(f"{op} has a bound that is no number")
-    return value if abs(value) < 1e30 else None
+    away = value < 0 if name == "min" else value > 0
+    if np.isnan(value) or (abs(value) >= _NO_BOUND and not away):
+        raise ExportError(f"{op} has the bound {value:g}, which leaves no number")
+    return value if abs(value) < _NO_BOUND else None
 
 
 def _grid(op: Op, values: Values) -> FixedPoint:

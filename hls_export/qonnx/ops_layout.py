@@ -107,41 +107,42 @@ def _pad(reader: Reader, op: Op) -> None:
     value = float(op.attributes.get("value", 0.0))
     if reader.has(op, 2):
         value = float(np.ravel(reader.constant(op, 2, "value").values)[0])
-    odd = mode not in _PADS or len(pads) != 2 * rank or min(pads, default=0) < 0 or pads[0] or pads[rank]
+    if reader.has(op, 3):
+        raise ExportError(f"{op} names the axes that it pads", hint="say pads for all axes")
+    odd = mode not in _PADS or len(pads) != 2 * rank or pads[0] or pads[rank]
+    odd = odd or (mode != "constant" and min(pads) < 0)
     if odd or (mode == "constant" and value != 0):
         raise ExportError(f"{op} pads samples of shape {source.shape} by {pads} with {mode} {value:g}")
     widths: Any = list(zip(pads[1:rank], pads[rank + 1 :], strict=True))
     check_size(str(op), tuple(n + a + b for n, (a, b) in zip(source.shape, widths, strict=True)))
     more: Any = {"constant_values": -1} if mode == "constant" else {}
-    select(reader, op, lambda numbers: np.pad(numbers, widths, mode=_PADS[mode], **more))  # type: ignore[call-overload]
+    cut: Any = tuple(
+        slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(source.shape, widths, strict=True)
+    )
+    wide = [(max(a, 0), max(b, 0)) for a, b in widths]
+    select(reader, op, lambda numbers: np.pad(numbers[cut], wide, mode=_PADS[mode], **more))  # type: ignore[call-overload]
 
 
-@reads("Resize", "Upsample")
-def _resize(reader: Reader, op: Op) -> None:
-    """Nearest neighbours by whole factors: every value several times."""
+@reads("Tile")
+def _tile(reader: Reader, op: Op) -> None:
     source = reader.source(op)
-    mode = str(op.attributes.get("mode", "nearest"))
-    place = 1 if op.kind == "Upsample" else 2
-    factors: list[float] = []
-    if "scales" in op.attributes or reader.has(op, place):
-        given = op.attributes.get("scales")
-        values = reader.constant(op, place, "scales").values if given is None else np.asarray(given)
-        factors = [float(v) for v in np.ravel(values)]
-    if not factors and reader.has(op, 3):
-        sizes = np.ravel(reader.constant(op, 3, "sizes").values)
-        factors = [1.0, *(float(a) / b for a, b in zip(sizes[1:], source.shape, strict=True))]
-    whole = len(factors) == len(source.shape) + 1 and all(f == int(f) and f >= 1 for f in factors)
-    if mode != "nearest" or not whole or factors[0] != 1:
-        raise ExportError(f"{op} resizes samples of shape {source.shape} by {factors} ({mode})")
+    counts = _integers(reader, op, 1, "repeats") or []
+    if len(counts) != len(source.shape) + 1 or counts[0] != 1 or min(counts) < 1:
+        raise ExportError(f"{op} repeats samples of shape {source.shape} by {counts}")
+    check_size(str(op), tuple(n * c for n, c in zip(source.shape, counts[1:], strict=True)))
+    select(reader, op, lambda numbers: np.tile(numbers, counts[1:]))
 
-    check_size(str(op), tuple(int(n * f) for n, f in zip(source.shape, factors[1:], strict=True)))
 
-    def repeated(numbers: Places) -> Places:
-        for axis, factor in enumerate(factors[1:]):
-            numbers = np.repeat(numbers, int(factor), axis=axis)
-        return numbers
-
-    select(reader, op, repeated)
+@reads("Expand")
+def _expand(reader: Reader, op: Op) -> None:
+    source = reader.source(op)
+    wanted = _integers(reader, op, 1, "shape") or []
+    rank = len(source.shape) + 1
+    if len(wanted) > rank or (len(wanted) == rank and wanted[0] not in (0, 1, reader.file.batch)):
+        raise ExportError(f"{op} expands samples of shape {source.shape} to {wanted}")
+    shape = np.broadcast_shapes(source.shape, tuple(wanted[-(rank - 1) :]))
+    check_size(str(op), shape)
+    select(reader, op, lambda numbers: np.broadcast_to(numbers, shape))
 
 
 @reads("DepthToSpace")

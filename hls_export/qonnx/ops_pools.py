@@ -42,13 +42,31 @@ def _max_pool(reader: Reader, op: Op) -> None:
 def _average_pool(reader: Reader, op: Op) -> None:
     source = reader.source(op)
     fields, shape = _window(op, source.shape)
-    padded = any(map(any, fields["pads"]))
-    if 0 in shape or (padded and not op.attributes.get("count_include_pad", 0)):
+    if 0 in shape:
+        raise ExportError(f"{op} has no window in samples of shape {source.shape}")
+    stated = geometry(op, source.shape, fields["kernel"])[1]
+    counted = np.ones(source.shape[1:])
+    if op.attributes.get("count_include_pad", 0):
+        counted = np.pad(counted, stated, constant_values=1.0)
+        more = [(a - c, b - d) for (a, b), (c, d) in zip(fields["pads"], stated, strict=True)]
+    else:
+        more = list(fields["pads"])
+    seen = windows(counted, fields["kernel"], fields["strides"], more, fields["dilations"])
+    areas = seen.reshape(*shape[1:], -1).sum(axis=-1)
+    if np.any(areas < 1):
+        raise ExportError(f"{op} has windows with no value of samples of shape {source.shape} in them")
+    if np.all(areas == areas.flat[0]):
+        _averaged(reader, op, source, int(areas.flat[0]), SumPool, shape, fields)
+        return
+    if np.any(np.frexp(areas)[0] != 0.5):
         raise ExportError(
             f"{op} has windows of different areas in samples of shape {source.shape}",
             hint="count the padding, or leave it out",
         )
-    _averaged(reader, op, source, math.prod(fields["kernel"]), SumPool, shape, fields)
+    sums = reader.add(made_of(SumPool, op, source, shape=shape, **fields), f"{op.outputs[0]}.sum")
+    factor = (1.0 / areas)[None]
+    grid = Constant(factor).stands_on(str(op))
+    reader.add(made_of(ScaleShift, op, sums, shape=shape, scale=factor, scale_format=grid), op.outputs[0])
 
 
 @reads("GlobalAveragePool")
@@ -76,7 +94,7 @@ def _averaged(
     if area & (area - 1):
         raise ExportError(
             f"{op} divides by {area}, which is no power of two",
-            hint="sum, and multiply with a quantized constant",
+            hint="sum, and multiply with a quantized constant, or let hls-export rescale do that",
         )
     sums = reader.add(made_of(cls, op, source, shape=shape, **fields), f"{op.outputs[0]}.sum")
     factor = np.array([1.0 / area])

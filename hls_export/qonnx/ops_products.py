@@ -91,6 +91,8 @@ def _times(constant: Constant, factor: float) -> Constant:
 
 def _dense(reader: Reader, op: Op, weight: Constant, bias: Constant | None) -> None:
     source = reader.source(op)
+    while weight.values.ndim > 2 and weight.values.shape[0] == 1:
+        weight = moved(weight, lambda values: values[0])
     values = np.asarray(weight.values, dtype=np.float64)
     if values.ndim != 2 or not source.shape or source.shape[-1] != values.shape[0]:
         raise ExportError(

@@ -33,6 +33,8 @@ def _quant(reader: Reader, op: Op) -> None:
             f"{op} has zero-point {float(np.asarray(zeropt).flat[0]):g}, and fixed-point numbers have none",
             hint="quantize symmetrically",
         )
+    if op.attributes.get("qcdq_axis", 0) > 0:  # whose sizes behind the axis are known only now
+        scale = scale.reshape(scale.shape[1:] + (1,) * (len(source.shape) + 1 - scale.ndim))
     word = read_words(str(op), bits, dict(op.attributes))
     if isinstance(source, Function):
         one = _one_scale(op, source, scale)

@@ -36,6 +36,7 @@ from hls_export.qonnx import (  # noqa: F401 - the first ones register what they
     ops_pools,
     ops_products,
     ops_quant,
+    ops_resize,
     ops_trunc,
     own,
 )

@@ -18,7 +18,6 @@ from torchq.nn import QInput
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "hls_export"))
 from hls_onnx import DOMAIN, Foreign, weights
 
-
 SHIFTS = "hardware only shifts: hls-export rescale rounds it for a price that it measures"
 
 

@@ -50,9 +50,12 @@ def _quant(plan: Plan, op: Op) -> None:
             f"{op} has a zero-point, and fixed-point numbers have none", hint="quantize symmetrically"
         )
     rank = len(plan.shape(op.outputs[0]))
+    if op.attributes.get("qcdq_axis", 0) > 0:
+        scale = scale.reshape(scale.shape[1:] + (1,) * (rank + 1 - scale.ndim))
     rest, power = powers(op, plan.per_channel(op, scale, rank))
     factor, name = plan.factor(op), plan.held(op)
     words = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND", **op.attributes}
+    words.pop("qcdq_axis", None)
     if not one(factor / rest):
         if name in plan.raw:
             name = _fine(plan, op, np.asarray(power), float(bits.flat[0]), bool(words["signed"]))
