@@ -67,8 +67,8 @@ def fold(file: OnnxFile) -> tuple[dict[str, Constant], list[Op]]:
 
 def foldable(op: Op, known: Container[str]) -> bool:
     """Whether an operator reads constants alone, and is known."""
-    rule = op.kind in RULES and op.domain in (*STANDARD, *DOMAINS)
-    return rule and all(name in known for name in op.inputs if name)
+    domains = DOMAINS if op.kind in (*QUANTS, "BipolarQuant") else STANDARD
+    return op.kind in RULES and op.domain in domains and all(name in known for name in op.inputs if name)
 
 
 def fold_op(op: Op, known: dict[str, Constant], types: Mapping[str, str]) -> bool:

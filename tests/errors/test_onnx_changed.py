@@ -60,11 +60,11 @@ def _changed(model: onnx.ModelProto, random: np.random.Generator) -> None:
             attribute.ints[:] = [number for _ in attribute.ints]
         case 3 if node.attribute:
             del node.attribute[random.integers(len(node.attribute))]
-        case 4:
+        case 4 if node.input:
             node.input[random.integers(len(node.input))] = nodes[random.integers(len(nodes))].output[0]
-        case 5:
+        case 5 if node.input:
             node.input[random.integers(len(node.input))] = tensor.name
-        case 6:
+        case 6 if node.input:
             del node.input[-1]
         case 7:
             kind = [np.float16, np.int8, np.uint8, np.int64, np.float64, np.bool_][random.integers(6)]

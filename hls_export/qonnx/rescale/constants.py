@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hls_export.qonnx import operators
-from hls_export.qonnx.constants import RULES, Constant, along, type_range
+from hls_export.qonnx.constants import RULES, Constant, along, foldable, type_range
 from hls_export.qonnx.load import Op
 from hls_export.qonnx.quant import read_words
 from hls_export.qonnx.rescale.plan import Plan, powers
@@ -30,8 +30,7 @@ _MOVES = (
 
 def fold(plan: Plan, op: Op) -> bool:
     """Whether an operator makes a constant; it is added, as it is held, and its factor."""
-    known = all(name in plan.constants for name in op.inputs if name)
-    if not known or (op.kind not in RULES and op.kind != "Constant"):
+    if not foldable(op, plan.constants):
         return False
     if op.kind in ("Quant", "IntQuant"):
         _quant(plan, op)
