@@ -43,13 +43,13 @@ def networks() -> tuple[Whole, ...]:
         Whole(
             "ternary 16-16-16-16-5", "drawn", lambda path: _mlp(path, (16, 16, 16), "ternary(alpha=1)", 0.5)
         ),
-        Whole("picked", "trained: trial 18 of jets/autoq_energy", lambda path: _shipped(path, "picked")),
+        Whole("picked", "trained: a pick of jets/autoq_energy", lambda path: _shipped(path, "picked")),
         Whole("QE's formats", "drawn", _qe),
         Whole("4 bits 16-32-16-16-5", "drawn", lambda path: _mlp(path, (32, 16, 16), _bits(4))),
         Whole("CNN 8x8, 4 bits", "drawn", _cnn),
         Whole("shortcut 16-24-24-5, 5 bits", "drawn", _shortcut),
         Whole("4 bits 16-64-32-32-5", "drawn", lambda path: _mlp(path, (64, 32, 32), _bits(4))),
-        Whole("Q6", "trained: uniform 6 bits in jets/autoq_energy", lambda path: _shipped(path, "q6")),
+        Whole("Q6", "trained: Q6 of jets/autoq_energy", lambda path: _shipped(path, "q6")),
     )
 
 
