@@ -7,12 +7,19 @@ import importlib.util
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
-from hls_export import execute, read
+from hls_export import adversarial, emulate, execute, read, rescale
 from hls_export.support.cells import column
 from hls_export.support.measure import measure, missing, written
-from hls_export.support.others import brevitas_cases, shipped_cases, shipped_folder, write_mnist
+from hls_export.support.others import (
+    brevitas_cases,
+    shipped_cases,
+    shipped_folder,
+    write_brevitas,
+    write_mnist,
+)
 from torchq.errors import ExportError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -104,3 +111,65 @@ def test_float_networks_are_refused_by_the_name_of_a_node(key, tmp_path):
     assert any(reason in made.refused for reason in reasons), made.refused
     with pytest.raises(ExportError):
         read(made.path)
+
+
+@pytest.mark.slow
+@needs_brevitas
+def test_brevitas_pools_that_cut_bits_off(tmp_path):
+    """Trunc, against Brevitas's own model in float64."""
+    import brevitas.nn as qnn
+    from brevitas.quant import TruncTo8bit, fixed_point
+
+    torch.manual_seed(0)
+    weight = {"weight_quant": fixed_point.Int8WeightPerTensorFixedPoint, "bias": False}
+    whole = {"return_quant_tensor": True}
+    model = torch.nn.Sequential(
+        qnn.QuantIdentity(act_quant=fixed_point.Int8ActPerTensorFixedPoint, **whole),
+        qnn.QuantConv2d(1, 4, 3, **weight),
+        qnn.QuantReLU(act_quant=fixed_point.Uint8ActPerTensorFixedPoint, **whole),
+        qnn.TruncAvgPool2d(kernel_size=2, stride=2, trunc_quant=TruncTo8bit),
+        torch.nn.Flatten(),
+        qnn.QuantLinear(36, 3, **weight),
+    )
+    model(torch.randn(64, 1, 8, 8))
+    write_brevitas(model.eval(), (1, 8, 8), tmp_path / "m.onnx", "QONNX")
+    assert "Trunc" in [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
+    graph = read(tmp_path / "m.onnx")
+    x = adversarial(graph, 300)
+    expected = model.double()(torch.from_numpy(x))
+    expected = getattr(expected, "value", expected).detach().numpy()
+    assert (execute(tmp_path / "m.onnx", x) == expected).all()
+    assert (emulate(graph, x) == expected).all()
+
+
+@pytest.mark.slow
+@needs_brevitas
+@pytest.mark.parametrize("dialect", ["QONNX", "QCDQ"])
+@pytest.mark.parametrize("channel", [False, True])
+def test_brevitas_with_float_scales_is_rescaled(dialect, channel, tmp_path):
+    """What Brevitas makes when it is not told otherwise: refused, and read after an explicit rescaling."""
+    import brevitas.nn as qnn
+    from brevitas import quant
+
+    torch.manual_seed(1)
+    weight = quant.Int8WeightPerChannelFloat if channel else quant.Int8WeightPerTensorFloat
+    words = {"weight_quant": weight, "bias_quant": quant.Int32Bias, "bias": True}
+    model = torch.nn.Sequential(
+        qnn.QuantIdentity(act_quant=quant.Int8ActPerTensorFloat, return_quant_tensor=True),
+        qnn.QuantLinear(16, 12, **words),
+        qnn.QuantReLU(act_quant=quant.Uint8ActPerTensorFloat, return_quant_tensor=True),
+        qnn.QuantLinear(12, 5, **words),
+    )
+    model(torch.randn(256, 16))
+    write_brevitas(model.eval(), (16,), tmp_path / "m.onnx", dialect)
+    with pytest.raises(ExportError, match="which is no power of two"):
+        read(tmp_path / "m.onnx")
+    made = rescale(tmp_path / "m.onnx", tmp_path / "new.onnx")
+    assert made.other_decisions <= made.vectors // 200
+    assert made.max_error < 0.01 * made.largest
+    x = np.random.default_rng(0).normal(size=(200, 16))
+    expected = model.double()(torch.from_numpy(x))
+    expected = getattr(expected, "value", expected).detach().numpy()
+    got = emulate(read(made.path), x)
+    assert (got == execute(made.path, x)).all()
+    assert np.abs(got * made.output_scale - expected).mean() < 0.001 * np.abs(expected).max()
