@@ -144,7 +144,10 @@ def test_counts_below_one(tmp_path: Path, name: str) -> None:
 
 def test_a_searcher_that_does_not_exist(tmp_path: Path) -> None:
     sentence = told(lambda: search(tmp_path, searcher="randon"), UnknownNameError)
-    assert sentence == "unknown searcher 'randon'; did you mean 'random'? Known: ax, random"
+    assert sentence == (
+        "unknown searcher 'randon'; did you mean 'random'? "
+        "Known: ax, blocks, evolution, exhaustive, halving, hyperband, random"
+    )
 
 
 def test_an_ax_that_is_missing_or_of_another_age(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,6 +148,14 @@ class Searcher(ABC):
         self.refused += refused
         return point
 
+    def _admits(self, point: Point) -> bool:
+        """Whether the point's price alone breaks no limit."""
+        return self._screen is None or self._screen.admits(point)
+
+    def _fresh(self, point: Point) -> bool:
+        """Whether the point was not tried, and its price alone breaks no limit."""
+        return self.space.key(point) not in self._taken and self._admits(point)
+
     def _accept(self, point: Point, fidelity: float) -> Proposal:
         proposal = Proposal(self._next, dict(point), fidelity)
         self._take(proposal)

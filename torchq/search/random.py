@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from torchq.search.base import SEARCHERS, Searcher
+from torchq.search.sampling import random_point
 from torchq.search.space import Position
 
 
@@ -23,14 +24,7 @@ class RandomSearcher(Searcher):
     """
 
     def _propose(self, count: int) -> Sequence[Position]:
-        return [self._draw(len(self._taken) + index) for index in range(count)]
-
-    def _draw(self, number: int) -> Position:
-        """A random point that was not tried; after many misses any position, which the base moves."""
-        generator = np.random.default_rng([self.seed, number])
-        sizes = [len(knob.options) for knob in self.space.knobs]
-        for _ in range(100):
-            key = tuple(int(index) for index in generator.integers(sizes))
-            if key not in self._taken:
-                break
-        return {knob.name: index for knob, index in zip(self.space.knobs, key, strict=True)}
+        return [
+            random_point(self.space, np.random.default_rng([self.seed, self._next + index]), self._fresh)
+            for index in range(count)
+        ]

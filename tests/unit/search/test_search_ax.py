@@ -143,10 +143,10 @@ def test_what_ax_cannot_do_is_done_by_sobol_and_noted(monkeypatch: pytest.Monkey
     searcher = AxSearcher(space(), GOAL, seed=1, initial=INITIAL)
     play(searcher, INITIAL)
 
-    def broken(**kwargs: object) -> None:
+    def broken(*given: object) -> None:
         raise RuntimeError("matrix is not positive definite")
 
-    monkeypatch.setattr(searcher._ax(), "get_next_trials", broken)
+    monkeypatch.setattr(searcher, "_fitted", broken)
     play(searcher, 1)
     assert searcher.notes == [
         "trial 5: Ax could not propose a point (matrix is not positive definite); a Sobol point was used"
