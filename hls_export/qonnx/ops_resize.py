@@ -57,7 +57,7 @@ def _factors(
     factors = [float(v) for v in np.ravel([] if given is None else given)]
     if factors:
         fits = len(factors) == len(shape) + 1 and factors[0] == 1
-        fits = fits and all(0 < f < 2**24 for f in factors)
+        fits = fits and all(0 < f < np.inf for f in factors)
         made = tuple(int(np.floor(n * f)) for n, f in zip(shape, factors[1:], strict=False)) if fits else ()
         return (factors[1:] if fits else factors), made
     if reader.has(op, 3):

@@ -113,11 +113,11 @@ def test_an_opset_of_the_future(folder, capsys, version):
 
 def test_unknown_domains_and_operators_are_named_at_once(folder, capsys):
     file, y = perceptron()
-    y = file.op("Rotate", file.op("Erf", y, name="act"), name="turn", domain="who.knows")
+    y = file.op("Rotate", file.op("Unheard", y, name="act"), name="turn", domain="who.knows")
     y = file.op("Quant", y, name="elsewhere", domain="my.domain")
     message = refused(file.save(folder / "m.onnx", y), capsys)
     assert message.startswith(
-        "m.onnx: 3 nodes cannot be lowered: act (Erf), turn (Rotate), elsewhere (Quant); these can: Add, "
+        "m.onnx: 3 nodes cannot be lowered: act (Unheard), turn (Rotate), elsewhere (Quant); these can: Abs, "
     )
 
 
@@ -157,7 +157,7 @@ ABSURD = {
     "constant": (
         (4,),
         lambda f, x: f.op("Add", x, f.op("ConstantOfShape", f.constant([LARGE], np.int64), name="c")),
-        "m.onnx: 1 node cannot be lowered: c (ConstantOfShape)",
+        "c (ConstantOfShape) makes a constant of shape ",
     ),
 }
 
