@@ -9,6 +9,7 @@ from hls_export.passes.drop_unread import drop_unread
 from hls_export.passes.equal_shapes import equal_shapes
 from hls_export.passes.fit_tables import fit_tables
 from hls_export.passes.flat_last import flat_last
+from hls_export.passes.gathered_windows import gathered_windows
 from hls_export.passes.keep_formats import keep_formats
 from hls_export.passes.matmuls_in_parts import matmuls_in_parts
 from hls_export.passes.maxima_as_pools import maxima_as_pools
@@ -33,6 +34,7 @@ def prepare(graph: HardwareGraph, io_type: str, *, depthwise: bool = True) -> Ha
     if io_type == "io_stream":
         graph = tall_kernels(graph)
     graph = padded_windows(annotate(graph), convolutions=io_type == "io_stream")
+    graph = gathered_windows(graph, padded=io_type == "io_stream")
     graph = selects_as_products(graph, keep=lambda node: pads_alone(node, graph))
     graph = drop_identities(flat_last(two_axes(graph)))
     return wide_enough(fit_tables(drop_idle_quantizers(keep_formats(annotate(graph)))))

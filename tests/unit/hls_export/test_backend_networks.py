@@ -14,10 +14,6 @@ from hls_export.vectors import adversarial
 from torchq.errors import BackendError
 
 REFUSED = {
-    ("signed_pool", "io_stream"): (
-        "vitis: max_pool_2 pads numbers that may be negative, which hls4ml cannot do in io_stream; "
-        "put a relu or an unsigned quantizer in front of it"
-    ),
     ("elements", "io_stream"): (
         "vitis: quantize_1 has a format that differs by element, which hls4ml has in io_parallel only\n"
         "vitis: quantize_3 has a format that differs by element, which hls4ml has in io_parallel only"

@@ -9,10 +9,13 @@ import pytest
 from torch import nn
 
 from hls_export import lower
+from hls_export.backends.prepare import prepare
+from hls_export.emulate import emulate
 from hls_export.fuzz import build, check
 from hls_export.fuzz.network import format_of
-from hls_export.hardware import HardwareGraph, Input, Quantize, ScaleShift
+from hls_export.hardware import HardwareGraph, Input, MaxPool, Quantize, ScaleShift
 from hls_export.passes import drop_identities
+from hls_export.passes.gathered_windows import gathered_windows
 from hls_export.qonnx import export
 from hls_export.qonnx.probe import plain_rounding
 from torchq.errors import BackendError, ExportError
@@ -105,3 +108,33 @@ def test_a_sign_whose_scale_follows_from_the_data_is_refused(tmp_path):
         export(model, tmp_path / "n.onnx", (3,))
     assert "binary(alpha='auto_po2')" in caught.value.message
     assert "QONNX's Quant rounds to fixed point only" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("shape", "arguments"),
+    [
+        ([2, 7], [3, 2, 1, 2, False]),
+        ([2, 7], [2, 1, 1, 2, True]),
+        ([2, 5, 5], [3, 1, 1, 1, True]),
+        ([2, 5, 5], [2, 2, 0, 2, False]),
+    ],
+)
+def test_dilated_and_padded_maxima_are_picked_and_pooled(shape, arguments, tmp_path):
+    """They were refused, and need not be."""
+    step = {"op": f"max_pool{len(shape) - 1}d", "args": arguments}
+    graph = graph_of(shape, step, tmp_path)
+    x = np.random.default_rng(0).normal(size=(40, *shape)) * 2
+    for io_type in ("io_parallel", "io_stream"):
+        prepared = prepare(graph, io_type)
+        pools = [node for node in prepared.nodes if isinstance(node, MaxPool)]
+        assert all(set(pool.dilations) == {1} for pool in pools)
+        assert io_type == "io_parallel" or not any(any(map(any, pool.pads)) for pool in pools)
+        assert np.array_equal(emulate(prepared, x).reshape(40, -1), emulate(graph, x).reshape(40, -1))
+
+
+def test_windows_of_large_tensors_stay_as_they_are():
+    shape = (8, 64)
+    x = Input(name="x", shape=shape)
+    window = {"kernel": (2,), "strides": (1,), "pads": ((0, 0),), "dilations": (2,)}
+    pool = MaxPool(name="m", inputs=("x",), shape=(8, 62), **window)
+    assert gathered_windows(HardwareGraph((x, pool), "x", "m"), padded=False).names == ("x", "m")
