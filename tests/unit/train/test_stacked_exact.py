@@ -7,9 +7,12 @@ import random
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from torchq.convert import quantize
+from torchq.data import load
 from torchq.models import jets_mlp
 from torchq.scheme import Scheme
 from torchq.train import History, fit
@@ -100,3 +103,79 @@ def test_a_candidate_ends_as_it_would_alone(seed: int) -> None:
             assert mine.valid_accuracy == pytest.approx(its.valid_accuracy, abs=1e-12)
             assert mine.lr == pytest.approx(its.lr, rel=1e-12)
         assert not model.training
+
+
+@pytest.mark.slow
+def test_compiled_stacks_end_the_same() -> None:
+    models = drawn_models(6, 11)
+    alone = copy.deepcopy(models)
+    train, valid = samples(330, 5), samples(150, 6)
+    training = {"epochs": 5, "batch_size": 64, "patience": 1}
+    reports: list[StackReport] = []
+    histories = fit_many(
+        models, train, valid, compile=True, chunk=3, seeds=range(6), on_report=reports.append, **training
+    )  # fmt: skip
+    assert reports[0].compiled
+    assert reports[0].chunks == ((0, 1, 2), (3, 4, 5))
+    for k, (model, other, history) in enumerate(zip(models, alone, histories, strict=True)):
+        expected = fit(other, train, valid, seed=k, **training)
+        assert isinstance(history, History)
+        assert len(history.epochs) == len(expected.epochs)
+        assert largest_gap(model, other) < 1e-11
+
+
+@pytest.mark.slow
+@given(
+    seed=st.integers(0, 2**16),
+    count=st.integers(2, 6),
+    rows=st.integers(40, 200),
+    batch=st.integers(3, 70),
+    patience=st.none() | st.integers(1, 3),
+    epochs=st.integers(1, 5),
+)
+@settings(max_examples=20, deadline=None)
+def test_whatever_is_drawn_it_ends_as_alone(
+    seed: int, count: int, rows: int, batch: int, patience: int | None, epochs: int
+) -> None:
+    models = drawn_models(count, seed)
+    alone = copy.deepcopy(models)
+    train, valid = samples(rows, seed + 1), samples(60, seed + 2)
+    settings_ = {"epochs": epochs, "batch_size": batch, "patience": patience}
+    histories = fit_many(models, train, valid, seeds=range(count), **settings_)  # type: ignore[arg-type]
+    for k, (model, other, history) in enumerate(zip(models, alone, histories, strict=True)):
+        expected = fit(other, train, valid, seed=k, **settings_)  # type: ignore[arg-type]
+        assert isinstance(history, History)
+        assert history.best_epoch == expected.best_epoch
+        assert largest_gap(model, other) < 1e-9
+
+
+def test_in_single_precision_a_short_training_ends_the_same() -> None:
+    """A long one need not: one sum that is rounded the other way moves a value to the next grid point."""
+    models = drawn_models(4, 3, dtype=torch.float32)
+    alone = copy.deepcopy(models)
+    train, valid = samples(200, 3, torch.float32), samples(100, 4, torch.float32)
+    fit_many(models, train, valid, epochs=1, batch_size=50, seeds=range(4))
+    for k, (model, other) in enumerate(zip(models, alone, strict=True)):
+        fit(other, train, valid, epochs=1, batch_size=50, seed=k)
+        assert largest_gap(model, other) < 1e-5
+
+
+@pytest.mark.slow
+def test_on_jets_stacks_are_as_accurate_as_candidates_alone() -> None:
+    data = load("jets", limit=12_000)
+    train, valid = (data.train.x, data.train.y), (data.valid.x, data.valid.y)
+    weight = "quantized_bits(6,0,alpha=1)"
+    scheme = Scheme.uniform(
+        weight, weight, output="quantized_relu(6,2)", input="quantized_bits(16,6,alpha=1)"
+    )
+    models = [quantize(jets_mlp(seed=k), scheme) for k in range(6)]
+    alone = copy.deepcopy(models)
+    training = {"epochs": 6, "batch_size": 256, "lr": 1e-2}
+    histories = fit_many(models, train, valid, seeds=range(6), **training)
+    gaps = []
+    for k, (other, history) in enumerate(zip(alone, histories, strict=True)):
+        assert isinstance(history, History)
+        expected = fit(other, train, valid, seed=k, **training)
+        gaps.append(history.best.valid_accuracy - expected.best.valid_accuracy)
+    assert max(map(abs, gaps)) < 0.015
+    assert abs(sum(gaps) / len(gaps)) < 0.006

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import torch
 
@@ -12,6 +12,7 @@ LEAST, MOST = 8, 128
 """Below, calls cost more than what they compute; above, nothing is gained."""
 CACHE_BYTES = 2**25
 """Taken for the last cache where the system does not say its size."""
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 GPU_SHARE = 0.25
 """Of a GPU's free memory."""
 
@@ -37,9 +38,9 @@ def chunk_size(layout: Layout, rows: int, device: torch.device) -> int:
 
 
 def _last_cache() -> int:
-    """Bytes of the largest cache."""
+    """Bytes of the largest cache, as Linux says them."""
     try:
-        size = os.sysconf("SC_LEVEL3_CACHE_SIZE")
-    except (AttributeError, OSError, ValueError):
+        text = (_CACHES / "index3" / "size").read_text(encoding="ascii")
+        return int(text.strip().removesuffix("K")) * 1024
+    except (OSError, ValueError):
         return CACHE_BYTES
-    return size if size > 0 else CACHE_BYTES

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
-import shutil
+import itertools
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,10 +43,14 @@ def plain(layout: Layout) -> Programs:
 
 
 @functools.cache
-def compiled(layout: Layout) -> Programs:
+def compiled(layout: Layout, rows: int) -> Programs:  # noqa: ARG001 - a batch of other length is another
     """The programs through torch's compiler, which works when they are called first.
 
     The number of candidates and of samples is left open, so that candidates may leave.
+
+    Args:
+        layout: of the stacks.
+        rows: samples of a batch.
     """
 
     def train(*args: Any) -> Tensor:
@@ -65,15 +68,18 @@ def open_ended(*tensors: Tensor) -> None:
         torch._dynamo.mark_dynamic(tensor, 0)
 
 
+@functools.cache
 def lack(device: torch.device) -> str | None:
-    """What torch's compiler lacks on this machine; None if nothing."""
-    if device.type == "cpu":
-        names = [name for name in (os.environ.get("CXX"), "g++", "clang++") if name]
-        if not any(shutil.which(name) for name in names):
-            return "there is no C++ compiler (g++)"
-    elif torch.utils._triton.has_triton() is False:
-        return "there is no Triton"
+    """Why torch compiles nothing on this machine, found out by trying; None if it does."""
+    try:
+        _compile(_probe)(torch.zeros(8, device=device))
+    except Exception as fault:  # without a C++ compiler, its OpenMP, Triton, ... each is another error
+        return f"torch compiles nothing here ({str(fault).strip().splitlines()[0]})"
     return None
+
+
+def _probe(x: Tensor) -> Tensor:
+    return x + 1
 
 
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -84,4 +90,4 @@ def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
     return made
 
 
-_numbers = iter(range(1_000_000_000))
+_numbers = itertools.count()

@@ -15,11 +15,11 @@ from torchq.train.history import EpochRecord, History
 from torchq.train.loop import _check_finite
 from torchq.train.stacked.compiled import Programs, open_ended
 from torchq.train.stacked.program import BETAS, Loss, answers, constants_of
+from torchq.train.stacked.pruning import prune_due, prunes
 from torchq.train.stacked.stack import Candidate, Stack, batch_orders, give_back
 
-LOOK_VALUES = 4096
-"""Validation rows at a time, times candidates, if that is more than :data:`LEAST_ROWS` a candidate."""
-LEAST_ROWS = 256
+LOOK_ROWS = 256
+"""Validation rows at a time, of all candidates."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ class Training:
     ) -> None:
         self.stack, self.settings, self.programs, self.results = stack, settings, programs, results
         self.layout = stack.layout
+        prune_due(stack, 0)
         self._shares = [_share(batch, settings, self.layout.dtype) for batch in settings.batches]
-        rows = max(LEAST_ROWS, LOOK_VALUES // len(stack))
+        rows = LOOK_ROWS if programs.compiled else min(LOOK_ROWS, len(settings.valid_x))
         self._looks = _chunks(settings.valid_x, settings.valid_y, rows, self.layout.dtype)
 
     @property
@@ -109,7 +110,7 @@ class Training:
 
     def finish(self, candidate: Candidate) -> None:
         """End a candidate's training: its model gets its best weights."""
-        give_back(candidate, self.layout, len(self.settings.batches), pruned=False)
+        give_back(candidate, self.layout, len(self.settings.batches))
         stopped = len(candidate.records) < self.settings.epochs
         self.results[candidate.number] = History(tuple(candidate.records), candidate.best_epoch, stopped)
 
@@ -144,7 +145,7 @@ class Training:
         device, dtype = settings.x.device, self.layout.dtype
         orders = batch_orders(stack.candidates, len(settings.x), settings.batches).to(device)
         pace = torch.tensor(list(self._pace(number)), dtype=torch.float64).to(device, dtype)
-        state = stack.state()
+        state, pruned = stack.state(), prunes(stack)
         total = torch.zeros(len(stack), dtype=torch.float64, device=device)
         if self.programs.compiled:
             open_ended(settings.x, settings.y, *state)
@@ -159,6 +160,8 @@ class Training:
                 settings.loss, settings.x, settings.y, order, self._shares[step], pace[step], *state
             )
             total += value * count
+            if pruned:
+                prune_due(stack, (number - 1) * len(settings.batches) + step + 1)
         return [float(value) for value in total / len(settings.x)]
 
     def _pace(self, number: int) -> list[list[float]]:
@@ -212,7 +215,6 @@ def _share(batch: slice, settings: Settings, dtype: torch.dtype) -> Tensor:
 def _chunks(x: Tensor, y: Tensor, rows: int, dtype: torch.dtype) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Validation samples in parts of one length; the last one is filled up with rows that do not count."""
     parts = []
-    rows = min(rows, len(x))
     for start in range(0, len(x), rows):
         part, classes = x[start : start + rows], y[start : start + rows]
         counts = torch.ones(len(part), dtype=dtype, device=x.device)

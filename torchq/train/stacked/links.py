@@ -16,6 +16,9 @@ from torch import Tensor
 from torchq.train.stacked.formulas import passed, values
 from torchq.train.stacked.layout import Layout, Place
 
+NARROW = 16
+"""A layer of fewer outputs is computed the other way round: the processor works along the rows then."""
+
 
 @dataclass
 class Pass:
@@ -106,7 +109,10 @@ class Pass:
         assert weight is not None  # noqa: S101 - told to the type checker
         weight = self._quantized(index, 0, weight)
         self._kept[index] = x, weight
-        total = torch.bmm(x, weight.transpose(1, 2))
+        if weight.shape[1] < NARROW:
+            total = torch.bmm(weight, x.transpose(1, 2)).transpose(1, 2)
+        else:
+            total = torch.bmm(x, weight.transpose(1, 2))
         bias = self._held(index, "bias")
         return total if bias is None else total + self._quantized(index, 1, bias)
 

@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from torchq.errors import TrainError
+from torchq.prune import Pruner
+from torchq.prune.schedule import Schedule
 from torchq.train.device import pick_device
 from torchq.train.history import EpochRecord, History
 from torchq.train.loop import Loss, Samples, _batches, _check_range, _samples, fit
@@ -40,6 +42,7 @@ def fit_many(
     compile: bool | Literal["auto"] = "auto",
     device: str = "cpu",
     like: Sequence[nn.Module] = (),
+    prune: Sequence[Schedule | None] = (),
     rungs: Sequence[tuple[int, float]] = (),
     on_epoch: Callable[[int, EpochRecord], None] | None = None,
     on_report: Callable[[StackReport], None] | None = None,
@@ -71,8 +74,11 @@ def fit_many(
         device: where to train.
         like: models that the stacks must hold as well, though they are not trained: with the widest layers
             and all quantizer families that later calls will have, one program serves all calls.
+        prune: for each model the schedule by which the weights of each layer are pruned, as
+            ``after_step=Pruner(model, schedule).step`` does in ``fit``; None for those that are not.
         rungs: pairs of an epoch and a fraction: after that epoch only this fraction of the candidates that
-            are still trained goes on, those with the smallest validation losses (at least one).
+            are still trained goes on, those with the smallest validation losses (at least one). Candidates
+            trained by ``fit`` take no part.
         on_epoch: called after each epoch of each candidate, with its number.
         on_report: called once, at the end.
 
@@ -97,6 +103,8 @@ def fit_many(
         _check_range(
             epochs=epochs, batch_size=batch_size, lr=rate, patience=patience, weight_decay=weight_decay
         )
+    if prune and len(prune) != len(models):
+        raise TrainError(f"prune has {len(prune)} schedules and there are {len(models)} models")
     _check(models, epochs, best_from, chunk, rungs)
     where = pick_device(device)
     x, y = _samples(train, "training", where)
@@ -115,21 +123,31 @@ def fit_many(
         loss=None if loss is None or _is_plain(loss) else loss,
         on_epoch=on_epoch,
     )
-    plan = planned(models, like, settings, chunk)
+    schedules = list(prune) or [None] * len(models)
+    plan = planned(models, like, settings, schedules, chunk)
     stacked = sum(len(part) for _, part in plan.stacks)
     wanted, notes = _compiles(compile, stacked, settings)
     results: dict[int, History | TrainError] = {}
     trainings = []
     for layout, part in plan.stacks:
         candidates = [
-            Candidate(number, chain, rates[number], torch.Generator().manual_seed(numbers[number]))
+            Candidate(
+                number,
+                chain,
+                rates[number],
+                torch.Generator().manual_seed(numbers[number]),
+                schedules[number],
+            )
             for number, chain in part
         ]
-        programs = compiled(layout) if wanted else plain(layout)
+        rows = max(batch.stop - batch.start for batch in settings.batches)
+        programs = compiled(layout, rows) if wanted else plain(layout)
         trainings.append(Training(Stack(layout, candidates, where), settings, programs, results))
     _run(trainings, epochs, rungs)
     for number in plan.alone:
+        schedule_of = schedules[number]
         try:
+            pruner = None if schedule_of is None else Pruner(models[number], schedule_of)
             results[number] = fit(
                 models[number],
                 (x, y),
@@ -144,6 +162,7 @@ def fit_many(
                 loss=loss,
                 best_from=best_from,
                 device=device,
+                after_step=() if pruner is None else pruner.step,
                 on_epoch=None if on_epoch is None else functools.partial(on_epoch, number),
             )
         except TrainError as fault:

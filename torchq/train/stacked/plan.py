@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from torchq.prune.schedule import Schedule
 from torchq.train.stacked.chain import Chain, chain_of
 from torchq.train.stacked.chunks import chunk_size
 from torchq.train.stacked.epochs import Settings
 from torchq.train.stacked.layout import Layout
+from torchq.train.stacked.pruning import refusal
 
 
 @dataclass
@@ -29,7 +31,11 @@ class Plan:
 
 
 def planned(
-    models: Sequence[nn.Module], like: Sequence[nn.Module], settings: Settings, chunk: int | None
+    models: Sequence[nn.Module],
+    like: Sequence[nn.Module],
+    settings: Settings,
+    schedules: Sequence[Schedule | None],
+    chunk: int | None,
 ) -> Plan:
     """Sort candidates by structure, and cut each structure into stacks of one size.
 
@@ -37,6 +43,7 @@ def planned(
         models: the candidates.
         like: models that the layouts must hold as well.
         settings: of the training.
+        schedules: of each candidate's pruning.
         chunk: candidates of a stack at most; None for as many as fit the caches.
     """
     plan = Plan()
@@ -46,6 +53,8 @@ def planned(
     for number, model in enumerate(models):
         chain = chain_of(model) if reason is None else reason
         why = chain if isinstance(chain, str) else _misfit(chain, settings)
+        if not isinstance(chain, str) and why is None and schedules[number] is not None:
+            why = refusal(chain)
         if why is not None or isinstance(chain, str):
             plan.alone[number] = str(why)
         else:

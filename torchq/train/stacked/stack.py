@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from torchq.prune.masks import set_mask
+from torchq.prune.schedule import Schedule
 from torchq.train.history import EpochRecord
 from torchq.train.stacked.chain import Chain
 from torchq.train.stacked.formulas import columns
@@ -24,6 +25,7 @@ class Candidate:
         chain: the model.
         lr: its learning rate at the start.
         order: generator of the order of its samples.
+        prune: how many of its weights are pruned when.
         records: epochs done.
         best_epoch: the one with the smallest validation loss, 0 before the first.
         best: parameters, running statistics and masks of that epoch.
@@ -33,6 +35,7 @@ class Candidate:
     chain: Chain
     lr: float
     order: torch.Generator
+    prune: Schedule | None = None
     records: list[EpochRecord] = field(default_factory=list)
     best_epoch: int = 0
     best: tuple[Tensor, Tensor, Tensor] | None = None
@@ -84,14 +87,13 @@ class Stack:
         self.candidates[index].best = rows, statistics, masks
 
 
-def give_back(candidate: Candidate, layout: Layout, steps: int, *, pruned: bool) -> None:
+def give_back(candidate: Candidate, layout: Layout, steps: int) -> None:
     """Write the weights of its best epoch into a candidate's model, in evaluation mode.
 
     Args:
         candidate: with a best epoch.
         layout: of its stack.
         steps: batches of an epoch.
-        pruned: whether masks were chosen while it was trained.
     """
     assert candidate.best is not None  # noqa: S101 - told to the type checker
     chain = candidate.chain
@@ -102,7 +104,7 @@ def give_back(candidate: Candidate, layout: Layout, steps: int, *, pruned: bool)
         for link in chain.links:
             if link.kind in ("norm", "folded") and link.norm.num_batches_tracked is not None:
                 link.norm.num_batches_tracked += candidate.best_epoch * steps
-    if pruned:
+    if candidate.prune is not None:
         for place in layout.parameters():
             module = chain.links[place.link].module
             if place.name == "weight" and module is not None:
