@@ -107,7 +107,10 @@ def test_a_candidate_ends_as_it_would_alone(seed: int) -> None:
 
 @pytest.mark.slow
 def test_compiled_stacks_end_the_same() -> None:
-    models = drawn_models(6, 11)
+    models: list[nn.Module] = []
+    for k, weight in enumerate(("quantized_bits(6,0,alpha=1)", "ternary(alpha=1)", "quantized_po2(4)") * 2):
+        scheme = Scheme.uniform(weight, "quantized_bits(4,0,alpha=1)", output=f"quantized_relu({3 + k},1)")
+        models.append(quantize(jets_mlp(units=(5 + k,), seed=k).double(), scheme))
     alone = copy.deepcopy(models)
     train, valid = samples(330, 5), samples(150, 6)
     training = {"epochs": 5, "batch_size": 64, "patience": 1}

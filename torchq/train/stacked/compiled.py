@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import types
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -72,9 +73,12 @@ def open_ended(*tensors: Tensor) -> None:
 def lack(device: torch.device) -> str | None:
     """Why torch compiles nothing on this machine, found out by trying; None if it does."""
     try:
-        _compile(_probe)(torch.zeros(8, device=device))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the compiler's own imports use what torch has deprecated
+            _compile(_probe)(torch.zeros(8, device=device))
     except Exception as fault:  # without a C++ compiler, its OpenMP, Triton, ... each is another error
-        return f"torch compiles nothing here ({str(fault).strip().splitlines()[0]})"
+        lines = [line for line in str(fault).splitlines() if line and not line.endswith("raised:")]
+        return f"torch compiles nothing here ({lines[0] if lines else type(fault).__name__})"
     return None
 
 
