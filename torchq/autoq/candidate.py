@@ -58,11 +58,9 @@ def candidate(
     more = {name: count for name, count in scheme.units.items() if count > sizes.get(name, count)}
     if more:
         made = widened(made, more, seed)
-    if fold != "apart":
-        scheme = _without_norms(made, scheme)
     return quantize(
         made,
-        scheme,
+        applied(model, scheme, settings),
         example=example,
         fold=cast('Literal["train", "now", "apart"]', fold),
         exportable=exportable,
@@ -99,8 +97,13 @@ def _with_activations(model: nn.Module, settings: Settings) -> nn.Module:
     return made
 
 
-def _without_norms(model: nn.Module, scheme: Scheme) -> Scheme:
-    """Without the slots of batch norms that are folded away; the layer before has the quantizers."""
+def applied(model: nn.Module, scheme: Scheme, settings: Settings) -> Scheme:
+    """The part of a scheme that is applied: without the slots of batch norms that are folded away.
+
+    The layer before such a batch norm has the quantizers of both.
+    """
+    if settings.fold == "apart":
+        return scheme
     norms = {n for n, m in model.named_modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)}
     kept = {key: slots for key, slots in scheme.layers.items() if key not in norms}
     return scheme if len(kept) == len(scheme.layers) else Scheme(kept, scheme.input, scheme.units)

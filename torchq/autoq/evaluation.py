@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from torchq.autoq.candidate import Shape, candidate, pruned
+from torchq.autoq.candidate import Shape, applied, candidate, pruned
 from torchq.autoq.prices import Prices
 from torchq.autoq.stacks import Log, Setting, Trainee, train_all
 from torchq.autoq.training import Training
@@ -153,7 +153,8 @@ class TrainAndPrice:
                 "these costs follow from the trained weights, or from more than the scheme",
                 hint="run the search without price",
             )
-        return self.prices.of_scheme(scheme, lambda: self._candidate(scheme, Settings(), 0))
+        made = applied(self.model, scheme, Settings())
+        return self.prices.of_scheme(made, lambda: self._candidate(scheme, Settings(), 0))
 
     def priced(self, scheme: Scheme) -> dict[str, float]:
         """The costs of a scheme on the float weights as they are: what a reference costs.
@@ -161,7 +162,8 @@ class TrainAndPrice:
         Raises:
             SchemeError: the scheme does not fit the model.
         """
-        return self.prices(self._candidate(scheme, Settings(), 0), scheme, Settings())
+        made = applied(self.model, scheme, Settings())
+        return self.prices(self._candidate(scheme, Settings(), 0), made, Settings())
 
     @property
     def priced_early(self) -> bool:
@@ -220,7 +222,8 @@ class TrainAndPrice:
             return history
         scheme, info = job
         try:
-            costs = self.prices(model, scheme, self._settings(info))
+            settings = self._settings(info)
+            costs = self.prices(model, applied(self.model, scheme, settings), settings)
         except TorchqError as fault:
             return fault
         return Trained(model, history, {ACCURACY: history.best.valid_accuracy, **costs})

@@ -3,6 +3,8 @@
 Start with :class:`Knob` and :class:`Space`, choose a goal, and hand them to :func:`run_search`.
 """
 
+from torchq.search.autoqkeras import AutoQKerasSearch as AutoQKerasSearch
+from torchq.search.autoqkeras import from_autoqkeras as from_autoqkeras
 from torchq.search.ax import AxSearcher as AxSearcher
 from torchq.search.base import SEARCHERS as SEARCHERS
 from torchq.search.base import Searcher as Searcher
@@ -30,6 +32,8 @@ from torchq.search.pick import pick as pick
 from torchq.search.random import RandomSearcher as RandomSearcher
 from torchq.search.result import SearchResult as SearchResult
 from torchq.search.space import Space as Space
+from torchq.search.space_build import Filters as Filters
+from torchq.search.space_build import build_space as build_space
 from torchq.search.space_knob import Knob as Knob
 from torchq.search.space_settings import Settings as Settings
 from torchq.search.trial import Asked as Asked

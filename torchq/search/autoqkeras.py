@@ -16,7 +16,6 @@ from torchq.search.autoqkeras_tables import (
     DEFAULT_CONFIG,
     DEFAULT_LIMIT,
     KNOWN_KEYS,
-    NORM_SLOTS,
     NORMS,
     RECURRENT,
     SEARCHERS,
@@ -215,7 +214,7 @@ def _key(layers: Sequence[Layer]) -> str:
 
 def _slots(group: Group, layer: Layer, tables: Mapping[str, Mapping[str, int]]) -> dict[str, Sequence[Any]]:
     if layer.kind in NORMS:
-        return {} if not group.entries else {slot: [text] for slot, text in NORM_SLOTS.items()}
+        return {}
     if layer.kind in ACTIVATIONS:
         entry: Entry = group.entries[-1] if group.entries else DEFAULT_LIMIT
         return {"activation": _texts(tables, "activation", entry, layer.name, "activation", group.key)}

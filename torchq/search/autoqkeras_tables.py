@@ -67,17 +67,6 @@ WITH_WEIGHTS = ("Linear", "Conv1d", "Conv2d", "ConvTranspose2d", *RECURRENT)
 ACTIVATIONS = ("ReLU", "Tanh", "Sigmoid")
 NORMS = ("BatchNorm1d", "BatchNorm2d")
 
-NORM_SLOTS: Mapping[str, str] = MappingProxyType(
-    {
-        "inverse": "quantized_bits(16,6,alpha=1)",
-        "mean": "quantized_po2(5)",
-        "shift": "quantized_po2(5)",
-        "scale": "quantized_relu_po2(6,2048)",
-        "variance": "quantized_relu_po2(6,quadratic_approximation=True)",
-    }
-)
-"""QKeras's defaults of a ``QBatchNormalization``; it leaves ``inverse`` a float, which hardware cannot."""
-
 DEFAULT_LIMIT = 8
 """The most bits where neither a limit nor its default says any."""
 

@@ -258,7 +258,7 @@ def _layers_of(model: nn.Module) -> _Layers:
     from torchq.convert import neurons
     from torchq.nn.registry import LAYERS
 
-    twins = {cls: layer for _, layer in LAYERS.items() for cls in layer.replaces[:1]}
+    twins = {cls: layer for _, layer in LAYERS.items() for cls in layer.replaces if len(layer.replaces) == 1}
     names, classes = [], {}
     for name, module in model.named_modules():
         if name and not list(module.children()):
