@@ -1,164 +1,164 @@
-"""Searchers side by side on a cheap problem shaped like the real one: ``python -m benchmarks.searchers``.
+"""Searchers side by side after equal trials: ``python -m benchmarks.searchers``.
 
-The problem is a 16-64-32-32-5 network with a width for every weight, activation and the input and a number
-of neurons for every hidden layer: 11 knobs, 232 million points. Accuracy and energy are formulas, so a trial
-costs nothing and what is left is the searcher: how good its points are, and how long it takes to find them.
+Every searcher gets the same number of trials, the same batches, the same seeds and nothing from another one.
+The problem is the jet network 16-64-32-32-5 with knobs for the widths of weights and activations and for the
+neurons of every hidden layer; each trial trains the float network on as a quantized one (the trials of a
+batch as one stack) and prices it. What counts is the hypervolume of accuracy and energy above the thresholds:
+at most 5 points of accuracy lost against the float network, and at least 4 times less energy than 16 bits
+everywhere; in points times factors of e. ``--problem formulas`` puts formulas in the place of training.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import math
 import statistics
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from torchq.quantizers import parse
+import torch
+
+from benchmarks import searcher_formulas as formulas
+from torchq.autoq.evaluation import TrainAndPrice
+from torchq.autoq.training import Training
+from torchq.data import load
+from torchq.models import jets_mlp
 from torchq.scheme import Scheme
 from torchq.search import (
     SEARCHERS,
-    ForgivingFactor,
-    Goal,
+    Evaluation,
     Knob,
     MultiObjective,
     SearchResult,
     Space,
-    TrialInfo,
     hypervolume,
     run_search,
 )
+from torchq.train import fit
 
-FEATURES, CLASSES = 16, 5
-HIDDEN = {"fc1": 64, "fc2": 32, "fc3": 32}
-LAYERS = (*HIDDEN, "output")
-NEED = {
-    "input": 2.4,
-    "fc1": 1.6,
-    "fc2": 1.3,
-    "fc3": 1.2,
-    "output": 1.5,
-    "relu1": 1.8,
-    "relu2": 1.5,
-    "relu3": 1.5,
-}
-CROWD = {"fc1": 0.12, "fc2": 0.06, "fc3": 0.05}
-NOISE = 0.0015
-FLOAT_ACCURACY = 0.766
-"""How accurate the imagined network is, how fast each width saturates, and what a lost neuron costs."""
+TRAIN, VALID = 16_000, 8_000
+LOST, LOWER = 0.05, 4.0
 
 
-def space() -> Space:
-    """11 knobs: widths 2 to 8 for weights, 3 to 8 for activations, 4 to 10 for the input, neurons."""
-    knobs = [Knob.input(f"quantized_bits({bits},3,alpha=1)" for bits in range(4, 11))]
-    for layer in LAYERS:
+@dataclass(frozen=True)
+class Problem:
+    """Where to search, for what, and by which evaluation."""
+
+    space: Space
+    goal: MultiObjective
+    evaluate: Evaluation
+
+
+def jets_space() -> Space:
+    """10 knobs, 112 million points."""
+    knobs = []
+    for layer, counts in (("fc1", (16, 24, 32, 48, 64)), ("fc2", (8, 16, 24, 32)), ("fc3", (8, 16, 24, 32))):
+        knobs += [_weights(layer), Knob.units(layer, counts)]
+    for place in (1, 2, 3):
         knobs.append(
-            Knob.quantizer(layer, "weight", (f"quantized_bits({bits},0,alpha=1)" for bits in range(2, 9)))
+            Knob.quantizer(f"relu{place}", "output", (f"quantized_relu({bits},2)" for bits in range(2, 9)))
         )
-    for index, (layer, most) in enumerate(HIDDEN.items(), 1):
-        knobs.append(
-            Knob.quantizer(f"relu{index}", "output", (f"quantized_relu({bits},2)" for bits in range(3, 9)))
-        )
-        knobs.append(Knob.units(layer, (most // 4, most // 2, 3 * most // 4, most)))
-    return Space(tuple(knobs))
+    knobs.append(_weights("output"))
+    base = Scheme.uniform(bias="quantized_bits(6,0,alpha=1)", input="quantized_bits(16,6,alpha=1)")
+    return Space(tuple(knobs), base)
 
 
-def price(widths: Mapping[str, int], units: Mapping[str, int]) -> dict[str, float]:
-    """Energy (a multiplication costs the product of its widths) and bits of such a network."""
-    energy, bits, sizes = 0.0, 0.0, [FEATURES, *(units[name] for name in HIDDEN), CLASSES]
-    sources = ("input", "relu1", "relu2", "relu3")
-    for layer, source, fan_in, fan_out in zip(LAYERS, sources, sizes, sizes[1:], strict=False):
-        product = widths[layer] * widths[source]
-        adder = widths[layer] + widths[source] + math.log2(fan_in)
-        energy += fan_in * fan_out * (0.003 * product + 0.0031 * adder)
-        bits += (fan_in + 1) * fan_out * widths[layer]
-    return {"energy_pj": energy, "bits": bits}
+def _weights(layer: str) -> Knob:
+    texts = ["ternary(alpha=1)", *(f"quantized_bits({bits},0,alpha=1)" for bits in range(2, 9))]
+    return Knob.quantizer(layer, "weight", texts)
 
 
-def evaluate(scheme: Scheme, info: TrialInfo) -> dict[str, float]:
-    """Formulas in place of a training, with noise that depends on the point alone."""
-    texts = {layer: scheme.slot(layer, "weight") for layer in LAYERS}
-    texts |= {name: scheme.slot(name, "output") for name in ("relu1", "relu2", "relu3")}
-    texts["input"] = scheme.input
-    widths = {name: parse(text).bits for name, text in texts.items() if text is not None}
-    lost = sum(0.25 * math.exp(-NEED[name] * (bits - 1.5)) for name, bits in widths.items())
-    lost += sum(CROWD[name] * (most / scheme.units[name] - 1) / 10 for name, most in HIDDEN.items())
-    digest = hashlib.sha256(repr(sorted(info.point.items())).encode()).digest()
-    noise = NOISE * (int.from_bytes(digest[:4], "big") / 2**31 - 1)
-    return {"accuracy": FLOAT_ACCURACY * math.exp(-lost) + noise, **price(widths, scheme.units)}
+def jets(epochs: int) -> Problem:
+    """The jet network, its float weights trained once, for all searchers."""
+    data = load("jets")
+    train, valid = (
+        (torch.as_tensor(part.x)[:count], torch.as_tensor(part.y)[:count])
+        for part, count in ((data.train, TRAIN), (data.valid, VALID))
+    )
+    model = jets_mlp(seed=0)
+    history = fit(model, train, valid, epochs=20, batch_size=512, lr=1e-2, seed=0)
+    space = jets_space()
+    evaluate = TrainAndPrice(
+        model, train, valid, space, training=Training(epochs=epochs, batch_size=512), costs=("energy_pj",)
+    )
+    wide = "quantized_bits(16,6,alpha=1)"
+    dearest = evaluate.priced(Scheme.uniform(wide, wide, "quantized_relu(16,6)", wide))["energy_pj"]
+    accuracy = history.best.valid_accuracy
+    print(f"float accuracy {100 * accuracy:.2f} %, 16 bits everywhere {dearest:.0f} pJ", flush=True)
+    return Problem(space, MultiObjective("energy_pj", accuracy - LOST, dearest / LOWER), evaluate)
 
 
-REFERENCE = price(dict.fromkeys(NEED, 16), HIDDEN)
-"""The costs of the same network with 16 bits everywhere."""
+def covered(problem: Problem, result: SearchResult) -> float:
+    """The area over the thresholds, in points of accuracy times factors of e."""
+    corner = [objective.threshold or 0.0 for objective in problem.goal.objectives]
+    trades = [problem.goal.trade(trial.metrics) for trial in result.trials if trial.final]
+    return 100 * hypervolume(trades, corner)
 
 
-def goals() -> dict[str, Goal]:
-    """Both goals, as the recipes set them."""
-    energy = REFERENCE["energy_pj"]
-    return {
-        "forgiving_factor": ForgivingFactor("energy_pj", energy),
-        "multi_objective": MultiObjective("energy_pj", FLOAT_ACCURACY - 0.05, energy / 4),
-    }
-
-
-def best_score(result: SearchResult) -> float:
-    """The highest forgiving factor of all trials, whatever was searched for."""
-    goal = goals()["forgiving_factor"]
-    return max(goal.score(trial.metrics) for trial in result.trials)
-
-
-def covered(result: SearchResult) -> float:
-    """The area over the thresholds (5 points lost, 4 times less energy), in points times factors of e."""
-    goal = goals()["multi_objective"]
-    corner = [objective.threshold or 0.0 for objective in goal.objectives]
-    return 100 * hypervolume([goal.trade(trial.metrics) for trial in result.trials], corner)
-
-
-def search(searcher: str, goal: str, seed: int, trials: int, batch: int) -> SearchResult:
-    """One search, from the dearest point and the middle of the space."""
+def search(problem: Problem, searcher: str, seed: int, trials: int, batch: int) -> SearchResult:
+    """One search from nothing."""
     with tempfile.TemporaryDirectory() as folder:
         return run_search(
-            space(),
-            evaluate,
-            goal=goals()[goal],
+            problem.space,
+            problem.evaluate,
+            goal=problem.goal,
             trials=trials,
             journal=Path(folder) / "journal.jsonl",
             searcher=searcher,
             seed=seed,
-            start=[space().at(1.0), space().at(0.5)],
             batch=batch,
         )
 
 
-def asked(result: SearchResult) -> str:
-    """Seconds to propose all trials, and to propose one around trial 10, 20, ..."""
-    asks = [trial.ask_s for trial in result.trials]
-    spots = [i for i in (10, 20, 30, 40, 60, 80, 100) if i <= len(asks)]
-    return f"{result.ask_s:7.1f}" + "".join(f"  {i}: {statistics.fmean(asks[i - 5 : i]):.2f}" for i in spots)
+def compare(problem: Problem, searchers: Sequence[str], seeds: int, trials: int, batch: int) -> None:
+    """Search with each, seed by seed, and print what each reached."""
+    areas: dict[str, list[float]] = {searcher: [] for searcher in searchers}
+    print(f"{'seed':>4}  {'searcher':11}{'area':>8}{'wall s':>8}{'asking s':>10}{'share':>7}  area so far")
+    for seed in range(seeds):
+        for searcher in searchers:
+            before = time.perf_counter()
+            result = search(problem, searcher, seed, trials, batch)
+            wall_s = time.perf_counter() - before
+            area = covered(problem, result)
+            areas[searcher].append(area)
+            curve = " ".join(f"{100 * value:.2f}" for _, value in result.reached)
+            print(
+                f"{seed:4}  {searcher:11}{area:8.3f}{wall_s:8.1f}{result.ask_s:10.1f}"
+                f"{result.ask_s / wall_s:7.1%}  {curve}",
+                flush=True,
+            )
+    for searcher, column in areas.items():
+        ahead = ""
+        if searcher != "random" and "random" in areas:
+            won = sum(own > other for own, other in zip(column, areas["random"], strict=True))
+            gain = statistics.fmean(column) / statistics.fmean(areas["random"])
+            ahead = f"   {gain:.2f} times random's, ahead in {won} of {seeds} seeds"
+        print(f"mean  {searcher:11}{statistics.fmean(column):8.3f}{ahead}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--problem", choices=["jets", "formulas"], default="jets")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--goals", nargs="+", choices=list(goals()), default=list(goals()))
-    parser.add_argument("--searchers", nargs="+", choices=list(SEARCHERS), default=list(SEARCHERS))
+    parser.add_argument("--trials", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument(
+        "--searchers", nargs="+", choices=list(SEARCHERS), default=["ax", "evolution", "random"]
+    )
     given = parser.parse_args()
-    print(f"{'goal':18}{'searcher':10}{'seed':>5}{'score':>9}{'area':>8}  seconds to ask: all, one at trial")
-    for goal in given.goals:
-        for searcher in given.searchers:
-            figures = []
-            for seed in range(given.seeds):
-                result = search(searcher, goal, seed, given.trials, given.batch)
-                figures.append((best_score(result), covered(result)))
-                score, area = figures[-1]
-                print(f"{goal:18}{searcher:10}{seed:5}{score:9.4f}{area:8.3f}{asked(result)}", flush=True)
-            score, area = (statistics.fmean(column) for column in zip(*figures, strict=True))
-            print(f"{goal:18}{searcher:10} mean{score:9.4f}{area:8.3f}", flush=True)
+    torch.set_num_threads(1)
+    if given.problem == "jets":
+        problem = jets(given.epochs)
+    else:
+        problem = Problem(formulas.space(), formulas.goal(), formulas.evaluate)
+    size = f"{len(problem.space.knobs)} knobs, {problem.space.cardinality:,} points"
+    print(f"{given.trials} trials in batches of {given.batch}, {size}")
+    compare(problem, given.searchers, given.seeds, given.trials, given.batch)
 
 
 if __name__ == "__main__":

@@ -48,9 +48,9 @@ class EvolutionSearcher(Searcher):
         *,
         seed: int = 0,
         start: Sequence[Point] = (),
-        initial: int = 24,
-        population: int = 24,
-        crossing: float = 0.7,
+        initial: int = 12,
+        population: int = 8,
+        crossing: float = 0.8,
     ) -> None:
         super().__init__(space, goal, seed=seed, start=start)
         for name, value in (("initial", initial), ("population", population)):

@@ -1,4 +1,4 @@
-"""What every registered searcher keeps: no repeats, the same again, all of a small space, resume, failures."""
+"""What every registered searcher keeps: no repeats, the same again, small spaces, resume, failures."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_open_proposals_are_not_proposed_again_and_are_told_in_any_order(name: s
     assert searcher.ask(1)
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Stands for a kill."""
 
 
@@ -109,7 +109,7 @@ def test_a_search_that_was_cut_off_goes_on_as_if_it_had_not_been(
             nonlocal done
             done += 1
             if done > most:
-                raise Stopped
+                raise StoppedError
             if info.number == 3:
                 raise ArithmeticError("loss is nan")
             return evaluate(scheme, info)
@@ -127,7 +127,7 @@ def test_a_search_that_was_cut_off_goes_on_as_if_it_had_not_been(
         )
 
     whole = search(tmp_path / "whole")
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         search(tmp_path / "parts", stop)
     assert len(read_journal(tmp_path / "parts")[1]) == stop
     parts = search(tmp_path / "parts")
