@@ -35,7 +35,7 @@ def evaluate_stack(evaluation: Evaluation, jobs: Sequence[Job], worker: str = ""
         >>> for finished in evaluate_stack(lambda scheme, info: {"bits": 6 / (2 - info.number)}, jobs):
         ...     print(finished.number, dict(finished.metrics), finished.reason)
         1 {'bits': 6.0} None
-        2 {} float division by zero
+        2 {} division by zero
     """
     many: Callable[[Sequence[Job]], Sequence[Mapping[str, float] | TorchqError]] | None
     many = getattr(evaluation, "many", None) if len(jobs) > 1 else None
