@@ -1,8 +1,8 @@
 """What stacking gains in training: ``python -m benchmarks.stacked [--peer-python /path/to/venv/bin/python]``.
 
 The jet network 16-64-32-32-5 with a 16-bit input and weights, biases and activations of 4 to 7 bits, trained
-by ``fit`` alone (as torch runs it) and by ``fit_many`` in compiled stacks of 32 and 128 candidates, each with
-its own quantizers, seed and sample order. They take turns in short rounds, so that a slow moment of the
+by ``fit`` alone (as torch runs it) and by ``fit_many``, 32 and 128 candidates at once, compiled, in stacks of
+the size that it picks, each candidate with its own quantizers, seed and sample order. They take turns in short rounds, so that a slow moment of the
 machine meets them all; what is compared is the median CPU time of one epoch, drawing the order of samples,
 validation (on 1,024 samples) and keeping the best weights included. One thread, pinned to one core.
 
@@ -33,7 +33,7 @@ from torchq.convert import quantize
 from torchq.models import jets_mlp
 from torchq.scheme import Scheme
 from torchq.train import fit
-from torchq.train.stacked import fit_many
+from torchq.train.stacked import StackReport, fit_many
 
 TARGETS = {128: 12.0, 1024: 3.0}
 PEER_TARGET = 1.3
@@ -87,17 +87,25 @@ def stacked(count: int, batch: int, train: Samples, valid: Samples) -> Epoch:
     models = [candidate(number) for number in range(count)]
 
     def epoch() -> float:
-        times = [time.process_time()]
-
-        def on_epoch(number: int, _: object) -> None:
-            if number == count - 1:
-                times.append(time.process_time())
-
+        """The second epochs of all stacks, which are trained one after the other."""
+        ends: dict[int, list[float]] = {number: [] for number in range(count)}
+        reports: list[StackReport] = []
         fit_many(
-            models, train, valid, epochs=2, batch_size=batch, seeds=range(count), compile=True,
-            on_epoch=on_epoch,
-        )  # fmt: skip
-        return times[-1] - times[-2]
+            models,
+            train,
+            valid,
+            epochs=2,
+            batch_size=batch,
+            seeds=range(count),
+            compile=True,
+            on_epoch=lambda number, _: ends[number].append(time.process_time()),
+            on_report=reports.append,
+        )
+        (report,) = reports
+        if not report.compiled or report.alone:
+            raise SystemExit(report.summary())
+        last = [ends[chunk[-1]] for chunk in report.chunks]
+        return sum(second - first for first, second in last)
 
     return epoch
 

@@ -129,9 +129,10 @@ def _checked(model: nn.Module, links: tuple[Link, ...]) -> Chain | str:
     numbers: list[Numbers] = []
     wide: list[Numbers] = []
     for link in links:
-        for quantizer in link.quantizers:
+        for slot, quantizer in enumerate(link.quantizers):
+            inputs = link.inputs if slot == 0 else 0
             for kept, kind in ((numbers, dtype), (wide, torch.float64)):
-                made = numbers_of(quantizer, kind, relu=link.relu)
+                made = numbers_of(quantizer, kind, relu=link.relu, inputs=inputs)
                 if isinstance(made, str):
                     return f"{link.name}: {made}"
                 kept.append(made)

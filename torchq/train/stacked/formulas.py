@@ -6,13 +6,15 @@ Nothing here asks a tensor for its values, so a program made of it compiles as o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from torchq.quantizers.bits import PO2_STEPS
 from torchq.quantizers.scale import EPSILON
-from torchq.train.stacked.numbers import FIELDS, PLAIN, PO2, STAIR, STEPS, Families, Numbers
+from torchq.train.stacked.numbers import FIELDS, FOUND, PLAIN, PO2, STAIR, STEPS, Families, Numbers
 
 _BITS = {torch.float32: (torch.int32, 23, 127), torch.float64: (torch.int64, 52, 1023)}
 """The integer type of as many bits, the digits of the mantissa, and the offset of the exponent."""
@@ -87,8 +89,34 @@ def _powers(x: Tensor, numbers: Tensor) -> Tensor:
     return torch.where(torch.isnan(x), x, value)
 
 
+def _found(x: Tensor, numbers: Tensor) -> Tensor:
+    """The scales of ``quantized_bits(alpha="auto")`` and ``"auto_po2"``, one for each row of weights."""
+    unit, worth, high = _get(numbers, "unit"), _get(numbers, "worth"), _get(numbers, "high")
+    po2, bounds = _get(numbers, "po2"), (_get(numbers, "least_power"), _get(numbers, "most_power"))
+    measured = x / unit
+    finite = torch.where(torch.isfinite(measured), measured, 0.0)
+    scale = finite.abs().amax(dim=2, keepdim=True) / high
+    power = torch.exp2(torch.round(torch.log(scale + EPSILON) / math.log(2.0)))
+    for _ in range(PO2_STEPS):
+        codes = _codes(finite, power, high)
+        # the padded weights are zero: sums instead of means
+        fitted = (finite * codes).sum(2, keepdim=True) / (
+            (codes * codes).sum(2, keepdim=True) + EPSILON * _get(numbers, "inputs")
+        )
+        exponent = torch.round(torch.log(fitted + EPSILON) / math.log(2.0))
+        power = torch.exp2(torch.minimum(torch.maximum(exponent, bounds[0]), bounds[1]))
+    scale = torch.where(po2 != 0, power, scale)
+    return scale * worth * (unit * _codes(measured, scale, high) / worth)
+
+
+def _codes(x: Tensor, scale: Tensor, high: Tensor) -> Tensor:
+    """Integer codes; ties away from zero."""
+    code = torch.minimum(torch.floor(x.abs() / scale + 0.5), high)
+    return torch.sign(x) * torch.where(x == 0, 0.0, code)
+
+
 def _plain(x: Tensor, numbers: Tensor) -> Tensor:  # noqa: ARG001 - as the others
     return x
 
 
-_FORMULAS = {STAIR: _stair, STEPS: _steps, PO2: _powers, PLAIN: _plain}
+_FORMULAS = {STAIR: _stair, STEPS: _steps, PO2: _powers, PLAIN: _plain, FOUND: _found}

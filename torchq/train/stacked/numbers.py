@@ -23,8 +23,9 @@ from torchq.quantizers.power_of_two import quantized_po2, quantized_relu_po2
 from torchq.quantizers.relu import quantized_relu
 from torchq.quantizers.ternary import THRESHOLD, ternary
 
-STAIR, STEPS, PO2, PLAIN = 0.0, 1.0, 2.0, 3.0
-"""The formulas: an even staircase, two steps (signs, with or without a dead band), powers of two, none."""
+STAIR, STEPS, PO2, PLAIN, FOUND = 0.0, 1.0, 2.0, 3.0, 4.0
+"""The formulas: an even staircase, two steps (signs, with or without a dead band), powers of two, none, and
+a staircase whose scale is found for each output from the weights."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Numbers:
         first: the gradient is zero up to here.
         last: the gradient is zero from here on.
         tanh: 1 where the gradient is that of ``tanh``.
+        unit: what the weights are measured in (found scales).
+        inputs: weights that share a found scale.
+        po2: 1 where a found scale is a power of two.
+        least_power: its smallest exponent.
+        most_power: its largest exponent.
     """
 
     formula: float = STAIR
@@ -56,6 +62,11 @@ class Numbers:
     first: float = -math.inf
     last: float = math.inf
     tanh: float = 0.0
+    unit: float = 1.0
+    inputs: float = 1.0
+    po2: float = 0.0
+    least_power: float = -math.inf
+    most_power: float = math.inf
 
 
 FIELDS = tuple(entry.name for entry in fields(Numbers))
@@ -101,14 +112,19 @@ class Families:
         return bool(self.formulas & {STEPS, PO2})
 
 
-def numbers_of(quantizer: Quantizer | None, dtype: torch.dtype, *, relu: bool = False) -> Numbers | str:
+def numbers_of(
+    quantizer: Quantizer | None, dtype: torch.dtype, *, relu: bool = False, inputs: int = 0
+) -> Numbers | str:
     """The numbers of a quantizer for values of a type, or why it has none.
 
     Args:
         quantizer: None stands for no quantization.
         dtype: of the values.
         relu: whether a relu comes before it.
+        inputs: weights of each output, where it is the quantizer of weights.
     """
+    if type(quantizer) is quantized_bits and quantizer.auto and inputs and not quantizer._blends:
+        return _found(quantizer, dtype, inputs)
     found = Numbers(PLAIN) if quantizer is None else _read(quantizer, dtype)
     if isinstance(found, str):
         return found
@@ -168,6 +184,27 @@ def _stair(
         worth=step if worth is None else worth,
         first=first,
         last=last,
+    )
+
+
+def _found(q: quantized_bits, dtype: torch.dtype, inputs: int) -> Numbers | str:
+    if (
+        q.use_stochastic_rounding
+        or q.scale_axis is not None
+        or q.freeze_scale
+        or not q.keep_negative
+        or q._sign
+    ):
+        return f"{q} finds its scale in a way that is not stacked"
+    return Numbers(
+        FOUND,
+        high=fitting(q._high, dtype),
+        worth=2.0**q._unsigned,
+        unit=2.0**q.integer,
+        inputs=float(inputs),
+        po2=float(q.alpha == "auto_po2"),
+        least_power=-math.inf if q.min_po2_exponent is None else q.min_po2_exponent,
+        most_power=math.inf if q.max_po2_exponent is None else q.max_po2_exponent,
     )
 
 

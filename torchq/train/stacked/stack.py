@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from torchq.nn.products import ProductLayer
 from torchq.prune.masks import set_mask
 from torchq.prune.schedule import Schedule
 from torchq.train.history import EpochRecord
@@ -112,6 +113,10 @@ def give_back(candidate: Candidate, layout: Layout, steps: int) -> None:
                 mask = masks[place.start : place.start + place.count].view(place.shape)
                 set_mask(module, "weight", mask[tuple(slice(size) for size in shape)] == 0)
     chain.model.eval()
+    with torch.no_grad():
+        for link in chain.links_with_weights:
+            if isinstance(link.module, ProductLayer):
+                link.module.quantized_weight()  # a scale that is found is kept in its buffer
 
 
 def batch_orders(candidates: Sequence[Candidate], samples: int, batches: Sequence[slice]) -> Tensor:
