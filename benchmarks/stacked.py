@@ -2,9 +2,10 @@
 
 The jet network 16-64-32-32-5 with a 16-bit input and weights, biases and activations of 4 to 7 bits, trained
 by ``fit`` alone (as torch runs it) and by ``fit_many``, 32 and 128 candidates at once, compiled, in stacks of
-the size that it picks, each candidate with its own quantizers, seed and sample order. They take turns in short rounds, so that a slow moment of the
-machine meets them all; what is compared is the median CPU time of one epoch, drawing the order of samples,
-validation (on 1,024 samples) and keeping the best weights included. One thread, pinned to one core.
+the size that it picks, each candidate with its own quantizers, seed and sample order. They take turns in
+short rounds, so that a slow moment of the machine meets them all; what is compared is the median CPU time of
+one epoch, drawing the order of samples, validation (on 1,024 samples) and keeping the best weights included.
+One thread, pinned to one core.
 
 With ``--peer-python``, the Python of an environment that has HGQ2 and JAX, HGQ2 with fixed 6 bits trains the
 same network on as many samples in the same rounds (``benchmarks/peers/hgq2.py``); samples are rows, times

@@ -138,7 +138,7 @@ def test_compiled_stacks_end_the_same() -> None:
     patience=st.none() | st.integers(1, 3),
     epochs=st.integers(1, 5),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_whatever_is_drawn_it_ends_as_alone(
     seed: int, count: int, rows: int, batch: int, patience: int | None, epochs: int
 ) -> None:
