@@ -111,7 +111,7 @@ class AxSearcher(Searcher):
 
         def choose(belief: Belief) -> list[list[float]]:
             chosen.extend(pool.batch(belief, count))
-            return [[float(key[place]) for place in self._free] for key in chosen]
+            return [[float(key[place]) for place in self._free] for key in chosen or keys[:1]]
 
         adapter = self._fitted(told, choose)
         adapter.gen(count)

@@ -14,7 +14,10 @@ from torchq.search.breeding import Breeder, Key
 Array = NDArray[np.float64]
 
 WIDE, BRED, FINAL = 700, 700, 320
-"""Points drawn at random, points bred from the best ones, and points that the batch is chosen from."""
+"""Points drawn at random, points bred from good ones, and points that the batch is chosen from."""
+
+PROMISING, PROVEN = 100, 20
+"""How many of the points that promise most, and of the best trials so far, have children."""
 
 ROUGH, FINE, RAYS = 32, 64, 48
 """Samples of the model for narrowing down, samples for choosing, and directions of the hypervolume."""
@@ -71,16 +74,17 @@ class Pool:
     def batch(self, belief: Belief, count: int) -> list[Key]:
         """The points to try next, at most so many."""
         along = directions(len(belief.corner), RAYS, self._generator)
-        first = self._wide()
-        worth = self._worth(first, belief, along)
-        good = [first[place] for place in np.argsort(-worth, kind="stable")[:100].tolist()]
-        more = self._bred([*good, *self._best[:20]], set(first))
-        both = [*first, *more]
-        worth = np.append(worth, self._worth(more, belief, along)) if more else worth
+        base = _base(belief, belief.marginals(self._there)[0][None], along)
+        keys = self._wide()
+        worth = self._worth(keys, belief, along, base)
+        good = [keys[place] for place in np.argsort(-worth, kind="stable")[:PROMISING].tolist()]
+        more = self._bred([*good, *self._best[:PROVEN]], set(keys))
+        keys += more
+        worth = np.append(worth, self._worth(more, belief, along, base))
         final: list[Key] = []
         for place in np.argsort(-worth, kind="stable").tolist():
-            if self._fresh(both[place]):
-                final.append(both[place])
+            if self._fresh(keys[place]):
+                final.append(keys[place])
                 if len(final) == max(FINAL, 2 * count):
                     break
         return self._chosen(final, belief, along, count) if final else []
@@ -99,7 +103,7 @@ class Pool:
         bred = (self._breeder.child(parents, self._generator) for _ in range(BRED))
         return [*dict.fromkeys(key for key in bred if key not in known and key not in self._tried)]
 
-    def _worth(self, keys: Sequence[Key], belief: Belief, along: Array) -> Array:
+    def _worth(self, keys: Sequence[Key], belief: Belief, along: Array, base: Array) -> Array:
         """What each point by itself would gain; a lack counts against it where nothing gains."""
         if not keys:
             return np.zeros(0)
@@ -107,9 +111,6 @@ class Pool:
         means, deviations = belief.marginals(points)
         dice = self._generator.standard_normal((ROUGH, 1, means.shape[1]))
         samples = means + deviations * dice
-        mean, deviation = belief.marginals(self._there)
-        there = mean + 0.0 * deviation
-        base = _base(belief, there[None], along)
         gains = Gain(np.broadcast_to(base, (ROUGH, base.shape[1]))).of(_heights(belief, samples, along))
         return np.asarray(gains - 1e-9 * _lacks(belief, samples).mean(axis=0))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from torchq.errors import RunDirError
-from torchq.search import Journal, Trial, read_journal
+from torchq.search import Asked, Journal, Proposal, Trial, read_journal
 from torchq.search.trial import versions
 
 IDENTITY = {"space": {"knobs": [1, 2]}, "seed": 0}
@@ -134,3 +134,24 @@ def test_flushed_to_the_disk_before_it_counts(path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(os, "fsync", watch)
         journal.append(replace(TRIAL, number=2))
     assert flushed == [4]
+
+
+def test_what_was_asked_is_there_again_and_a_cut_line_of_it_is_taken_away(path: Path) -> None:
+    asked = Asked((Proposal(2, {"fc1.units": 0}), Proposal(3, {"fc1.units": 1}, 1 / 3)), 0.5, "ax", 4)
+    before = path.read_bytes()
+    with Journal(path, IDENTITY) as journal:
+        journal.append(asked)
+    whole = path.read_bytes()
+    assert reopened(path).events == [TRIAL, FAILED, asked]
+    assert read_journal(path)[1] == (TRIAL, FAILED)
+    for end in range(len(before) + 1, len(whole) - 1, 9):
+        path.write_bytes(whole[:end])
+        assert reopened(path).events == [TRIAL, FAILED]
+        assert path.read_bytes() == before
+
+
+def test_a_journal_of_the_first_layout_is_read_and_continued(path: Path) -> None:
+    old = path.read_text().replace('"layout": 2', '"layout": 1')
+    path.write_text(old.replace('"fidelity": 1.0, ', "").replace(', "worker": ""', ""))
+    assert "fidelity" not in path.read_text()
+    assert reopened(path).trials == [TRIAL, FAILED]
