@@ -109,6 +109,7 @@ def ours(samples_file: str, configuration: str, out: str) -> None:
         training=Training(given["epochs"], given["batch_size"], given["lr"], schedule="constant"),
         costs=[goal.cost],
         cost_settings=search.cost_settings,
+        trials=given["trials"],
         exportable=False,
     )
     found: list[dict[str, Any]] = []

@@ -139,6 +139,7 @@ def autoq(
         loss=loss,
         device=device,
         stacked=stacked,
+        trials=trials,
         exportable=exportable,
     )
     if isinstance(goal, str):

@@ -25,6 +25,7 @@ from torchq.search.evaluation import Job
 from torchq.search.space_settings import Settings
 from torchq.train import History
 from torchq.train.loop import Loss, Samples
+from torchq.train.stacked.compiled import WORTHWHILE
 
 ACCURACY = "accuracy"
 """The metric that every trial reports beside its costs: of the best epoch, on the validation samples."""
@@ -64,6 +65,7 @@ class TrainAndPrice:
         loss: takes the model's answer and the classes; by default cross entropy.
         device: where trials are trained.
         stacked: train many as one program (:func:`torchq.train.stacked.fit_many`); otherwise one by one.
+        trials: how many there will be in all; if that is known, it decides whether compiling that program pays.
         exportable: refuse schemes that stand on no hardware grid.
 
     Raises:
@@ -99,6 +101,7 @@ class TrainAndPrice:
         loss: Loss | None = None,
         device: str = "cpu",
         stacked: bool = True,
+        trials: int = 0,
         exportable: bool = True,
     ) -> None:
         self.model = copy.deepcopy(model).cpu()
@@ -108,6 +111,7 @@ class TrainAndPrice:
         self.loss = loss
         self.device = device
         self.stacked = stacked
+        self.trials = trials
         self.exportable = exportable
         self.prices = Prices(costs, cost_settings or {}, tuple(self.train[0].shape[1:]))
         self.log = Log()
@@ -201,7 +205,9 @@ class TrainAndPrice:
             shortened = training.shortened(info.fidelity)
             made[i] = Trainee(model, shortened, rate, info.seed, pruners)
         order = list(made)
-        setting = Setting(self.train, self.valid, self.loss, self.device, self.stacked, self.like)
+        much = self.trials * len(self.train[0]) * training.epochs >= WORTHWHILE
+        compile = True if much and len(made) > 1 else "auto"
+        setting = Setting(self.train, self.valid, self.loss, self.device, self.stacked, self.like, compile)
         call = None if on_epoch is None else lambda k, record: on_epoch(order[k], record)
         trained = train_all([made[i] for i in order], setting, self.log, call)
         for i, history in zip(order, trained, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -46,6 +46,7 @@ class Setting:
         device: where to train.
         stacked: train those of the same training as one program.
         like: networks that hold all that later ones will have, so that one program serves all.
+        compile: as in :func:`torchq.train.stacked.fit_many`.
     """
 
     train: Samples
@@ -54,6 +55,7 @@ class Setting:
     device: str = "cpu"
     stacked: bool = True
     like: Callable[[], Sequence[nn.Module]] = tuple
+    compile: bool | Literal["auto"] = "auto"
 
 
 @dataclass
@@ -171,6 +173,7 @@ def _stack(
         lr=[trainee.rate for trainee in group],
         seeds=[trainee.seed for trainee in group],
         like=setting.like(),
+        compile=setting.compile,
         on_epoch=on_epoch,
         on_report=heard,
         **_arguments(training, setting),

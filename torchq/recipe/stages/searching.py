@@ -46,6 +46,7 @@ def evaluation_of(recipe: Recipe, run: RunDir) -> TrainAndPrice:
         cost_settings=cost_settings(recipe, figures),
         device=recipe.device,
         stacked=recipe.search.stacked,
+        trials=recipe.search.trials,
     )
 
 
