@@ -6,7 +6,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -65,7 +65,7 @@ class TrainAndPrice:
         loss: takes the model's answer and the classes; by default cross entropy.
         device: where trials are trained.
         stacked: train many as one program (:func:`torchq.train.stacked.fit_many`); otherwise one by one.
-        trials: how many there will be in all; if that is known, it decides whether compiling that program pays.
+        trials: how many there will be in all, if that is known: it decides whether compiling pays.
         exportable: refuse schemes that stand on no hardware grid.
 
     Raises:
@@ -206,7 +206,7 @@ class TrainAndPrice:
             made[i] = Trainee(model, shortened, rate, info.seed, pruners)
         order = list(made)
         much = self.trials * len(self.train[0]) * training.epochs >= WORTHWHILE
-        compile = True if much and len(made) > 1 else "auto"
+        compile: bool | Literal["auto"] = True if much and len(made) > 1 else "auto"
         setting = Setting(self.train, self.valid, self.loss, self.device, self.stacked, self.like, compile)
         call = None if on_epoch is None else lambda k, record: on_epoch(order[k], record)
         trained = train_all([made[i] for i in order], setting, self.log, call)
