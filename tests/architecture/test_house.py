@@ -14,6 +14,7 @@ SOURCES = sorted([*ROOT.glob("torchq/**/*.py"), *ROOT.glob("hls_export/**/*.py")
 HEAVY = (
     "ax",
     "botorch",
+    "ray",
     "onnx",
     "hls4ml",
     "qonnx",
@@ -57,6 +58,7 @@ def imports_of(path: Path) -> set[str]:
     ("library", "home"),
     [
         ("ax", "torchq/search/ax.py"),
+        ("ray", "torchq/search/executors/ray.py"),
         ("hls4ml", "hls_export/backends/hls4ml.py"),
         ("pydantic", "torchq/recipe/"),
         ("ruamel", "torchq/recipe/yaml.py"),
