@@ -161,9 +161,11 @@ def _whole_lines(run: Path) -> list[dict[str, object]]:
     found = []
     for line in (run / "trials.jsonl").read_text().splitlines()[1:]:
         try:
-            found.append(json.loads(line))
+            record = json.loads(line)
         except ValueError:
             break
+        if "status" in record:  # not what was only asked
+            found.append(record)
     return found
 
 

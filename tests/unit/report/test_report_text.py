@@ -20,6 +20,11 @@ from torchq.recipe.report import (
     Limits,
     ModelResult,
     ReportData,
+    SearchEffort,
+    SearchResult,
+    Synthesis,
+    Synthesized,
+    TrialPoint,
     Verification,
     evaluate,
     figures,
@@ -90,6 +95,31 @@ def test_checks_measure_against_the_limits(report: ReportData) -> None:
 )
 def test_a_limit_that_is_missed_is_not_met(report: ReportData, change: dict[str, object], line: int) -> None:
     assert evaluate(dataclasses.replace(report, **change))[line].met is False
+
+
+def test_a_synthesis_does_not_count_as_the_run(report: ReportData) -> None:
+    extra = Synthesis((Synthesized("picked", seconds=90.0), Synthesized("Q6", seconds=400.0)))
+    line = evaluate(dataclasses.replace(report, wall_s=1000.0, synthesis=extra))[-1]
+    assert (line.where, line.measured) == ("wall time without synthesis", "8 min 30 s")
+    assert line.met is True
+    assert evaluate(dataclasses.replace(report, wall_s=1091.0, synthesis=extra))[-1].met is False
+
+
+def test_the_search_says_what_it_took() -> None:
+    notes = ("19 candidates were replaced: their cost alone breaks a limit",)
+    effort = SearchEffort(30.0, 10.0, (24, 24, 12, 1), True, 0.05626, notes)
+    search = SearchResult((TrialPoint(0, 0.7, 100.0, 50),), effort=effort)
+    page = render_markdown(ReportData("x", search=search)).replace("\\", "")
+    assert "| asking the searcher | 10.0 s, 25.00 % of the search |" in page
+    assert "| trainings | 61 in 3 stacks of up to 24 (compiled), 1 alone |" in page
+    assert "| hypervolume | 0.05626 |" in page
+    assert notes[0] in page
+    page = render_markdown(ReportData("x", search=dataclasses.replace(search, effort=None)))
+    assert "asking the searcher" not in page
+    alone = SearchResult(search.trials, effort=SearchEffort(0.0, 0.0, (1, 1)))
+    page = render_markdown(ReportData("x", search=alone))
+    assert "2 one by one" in page
+    assert "asking the searcher" not in page
 
 
 def test_a_limit_that_is_just_reached_is_met() -> None:

@@ -29,6 +29,7 @@ from torchq.recipe.report.values import LayerRow as LayerRow
 from torchq.recipe.report.values import Limits as Limits
 from torchq.recipe.report.values import ModelResult as ModelResult
 from torchq.recipe.report.values import ReportData as ReportData
+from torchq.recipe.report.values import SearchEffort as SearchEffort
 from torchq.recipe.report.values import SearchResult as SearchResult
 from torchq.recipe.report.values import TrainingHistory as TrainingHistory
 from torchq.recipe.report.values import TrialPoint as TrialPoint

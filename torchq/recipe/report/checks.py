@@ -73,7 +73,7 @@ def evaluate(data: ReportData) -> tuple[Check, ...]:
     if limits.mismatches is not None:
         lines.append(_mismatches(data, limits.mismatches))
     if limits.wall_s is not None:
-        lines.append(_wall(data.wall_s, limits.wall_s))
+        lines.append(_wall(data, limits.wall_s))
     return (*lines, *data.checks)
 
 
@@ -101,7 +101,11 @@ def _mismatches(data: ReportData, limit: int) -> Check:
     return Check("C++ against torch", "mismatches over all vectors", measured, f"at most {limit}", met)
 
 
-def _wall(wall_s: float | None, limit: float) -> Check:
+def _wall(data: ReportData, limit: float) -> Check:
+    """The wall time against its limit; a synthesis is an extra that takes what it takes."""
+    extra = 0.0 if data.synthesis is None else sum(one.seconds for one in data.synthesis.designs)
+    wall_s = None if data.wall_s is None else data.wall_s - extra
     met = None if wall_s is None else wall_s <= limit
     measured = MISSING if wall_s is None else duration(wall_s)
-    return Check("whole run", "wall time", measured, f"at most {duration(limit)}", met)
+    where = "wall time without synthesis" if extra else "wall time"
+    return Check("whole run", where, measured, f"at most {duration(limit)}", met)

@@ -143,6 +143,8 @@ def _search(data: ReportData, pictures: bool) -> tuple[Block, ...]:
     if svg is not None:
         caption = f"Every trial, its {one_line(search.split)} accuracy and its energy. Up and left is better."
         blocks.append(Picture(svg, caption))
+    if search.effort is not None:
+        blocks.append(tables.effort_table(search.effort))
     front = tables.trials_table(search, only_front=True)
     if front is not None:
         blocks.append(front)

@@ -25,6 +25,7 @@ class Synthesized:
         placed_by: the FPGA and the tool of that.
         left_out: what was not done, and why.
         project: its folder in the run.
+        seconds: what writing, simulating, counting and placing it took together.
 
     Example:
         >>> Synthesized("Q6", {"LUT": 40000}, estimate={"lut": 48000.0}).error("lut")
@@ -42,6 +43,7 @@ class Synthesized:
     placed_by: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
     project: str = ""
+    seconds: float = 0.0
 
     def pair(self, figure: str) -> tuple[float, float] | None:
         """A figure as estimated and as measured, None where one of them is missing."""
@@ -70,6 +72,7 @@ class Synthesized:
             placed_by=", ".join(placed[key] for key in ("device", "tool") if key in placed),
             left_out=facts["left_out"],
             project=facts["project"],
+            seconds=sum(facts["seconds"].values()),
         )
 
 

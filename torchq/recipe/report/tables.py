@@ -24,6 +24,7 @@ from torchq.recipe.report.values import (
     DataSummary,
     LayerRow,
     ReportData,
+    SearchEffort,
     SearchResult,
     TrainingHistory,
     TrialPoint,
@@ -148,6 +149,33 @@ def trials_table(search: SearchResult, *, only_front: bool) -> Table | None:
     strong = tuple(row for row, trial in enumerate(trials) if trial.number == search.picked)
     caption = "Trials that no other one beats" if only_front else "Every trial, by number"
     return Table(caption, _columns(*titles), tuple(_trial(trial, search) for trial in trials), strong)
+
+
+def effort_table(effort: SearchEffort) -> Table:
+    """What the search took, and what it found, in a few pairs.
+
+    Example:
+        >>> table = effort_table(SearchEffort(30.0, 10.0, (24, 24, 1), True))
+        >>> [row[1].text for row in table.rows]
+        ['30.0 s', '10.0 s, 25.00 % of the search', '49 in 2 stacks of up to 24 (compiled), 1 alone']
+    """
+    together = [size for size in effort.stacks if size > 1]
+    trained = number(sum(effort.stacks))
+    if together:
+        trained += f" in {number(len(together))} stacks of up to {number(max(together))}"
+        trained += " (compiled)" if effort.compiled else ""
+    alone = len(effort.stacks) - len(together)
+    if alone:
+        trained += f", {number(alone)} alone" if together else " one by one"
+    asked = f"{duration(effort.ask_s)}, {percent(effort.ask_share)} of the search"
+    pairs = [
+        ("training and pricing", duration(effort.train_s)),
+        ("asking the searcher", asked if effort.ask_share is not None else ""),
+        ("trainings", trained if effort.stacks else ""),
+        ("hypervolume", "" if effort.hypervolume is None else significant(effort.hypervolume)),
+        ("notes", "; ".join(effort.notes)),
+    ]
+    return pairs_table("What the search took", pairs)
 
 
 def comparisons_table(verification: Verification) -> Table | None:

@@ -92,6 +92,33 @@ class TrialPoint:
 
 
 @dataclass(frozen=True)
+class SearchEffort:
+    """What a search took, and how much of the trade it found.
+
+    Attributes:
+        train_s: seconds in which trials were trained and priced, all workers together.
+        ask_s: seconds in which the searcher thought.
+        stacks: how many networks each program trained; 1 where one was trained alone.
+        compiled: whether any program was compiled.
+        hypervolume: of the trials that keep every limit, as the goal measures it.
+        notes: sentences, such as why networks were not trained together.
+    """
+
+    train_s: float
+    ask_s: float
+    stacks: tuple[int, ...] = ()
+    compiled: bool = False
+    hypervolume: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ask_share(self) -> float | None:
+        """The part of the search in which the searcher thought; None for one that took no time."""
+        together = self.train_s + self.ask_s
+        return self.ask_s / together if together > 0 else None
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """All trials, and what came of them.
 
@@ -100,6 +127,7 @@ class SearchResult:
         front: numbers of the trials that no other one beats in accuracy and energy at once.
         references: models drawn along in the picture, measured on the same split as the trials.
         split: the split the accuracies of the trials stand on.
+        effort: None where the search has not ended.
     """
 
     trials: tuple[TrialPoint, ...] = ()
@@ -107,6 +135,7 @@ class SearchResult:
     front: tuple[int, ...] = ()
     references: tuple[CostReference, ...] = ()
     split: str = "validation"
+    effort: SearchEffort | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +203,7 @@ class Limits:
         bits_ratio: how many times fewer weight and bias bits.
         picked_drop: accuracy the picked model may lose against float.
         mismatches: values that may differ between torch and C++.
-        wall_s: longest wall time of the run.
+        wall_s: longest wall time of the run, without what its synthesis took.
     """
 
     q6_drop: float | None = 0.005

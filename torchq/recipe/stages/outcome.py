@@ -19,6 +19,7 @@ from torchq.recipe.report import (
     Limits,
     ModelResult,
     ReportData,
+    SearchEffort,
     SearchResult,
     Synthesis,
     Synthesized,
@@ -244,6 +245,20 @@ def _search(run: RunDir, found: Mapping[str, Any]) -> SearchResult | None:
         picked=found.get("train", {}).get("number"),
         front=tuple(trial.number for trial, on in zip(complete, front, strict=True) if on),
         references=drawn,
+        effort=_effort(found.get("search")),
+    )
+
+
+def _effort(facts: Mapping[str, Any] | None) -> SearchEffort | None:
+    if facts is None or "train_s" not in facts:  # of a run before stacks
+        return None
+    return SearchEffort(
+        train_s=facts["train_s"],
+        ask_s=facts["ask_s"],
+        stacks=tuple(facts["stacks"]),
+        compiled=facts["compiled"],
+        hypervolume=facts["hypervolume"],
+        notes=tuple(facts["notes"]),
     )
 
 
