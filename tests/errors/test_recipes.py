@@ -160,7 +160,8 @@ def test_faults_of_several_keys(tmp_path: Path, overrides: tuple[str, ...], sent
 
 def autoqkeras(tmp_path: Path, text: str, *overrides: str) -> list[str]:
     """The faults of a recipe whose space is AutoQKeras's."""
-    start, end = GOOD.index("  goal: {kind"), GOOD.index("  train: {epochs: 6")
+    start = GOOD.index("  goal: {kind")
+    end = GOOD.index("  train: {epochs:", start)
     space = GOOD[GOOD.index("  space:") : GOOD.index("pick:")]
     return faults(tmp_path, (GOOD[start:end], f"  autoqkeras: {text}\n"), (space, "\n"), overrides=overrides)
 
