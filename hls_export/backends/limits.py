@@ -264,7 +264,7 @@ def _embedding_reasons(node: Embedding, source: Node | None, settings: Settings)
 def _pool_reasons(node: MaxPool, settings: Settings) -> Iterator[str]:
     if any(d != 1 for d in node.dilations):
         yield f"{node.name} has dilated windows, which hls4ml has not"
-    if any(map(any, node.pads)) and settings.io_type == "io_stream":
+    elif any(map(any, node.pads)) and settings.io_type == "io_stream":
         yield (
             f"{node.name} pads numbers that may be negative, which hls4ml cannot do in io_stream; "
             "put a relu or an unsigned quantizer in front of it"

@@ -40,6 +40,8 @@ def padded_windows(graph: HardwareGraph, *, convolutions: bool = True) -> Hardwa
             return None
         if isinstance(node, MaxPool) and (source.format is None or np.any(source.format.signed)):
             return None
+        if isinstance(node, MaxPool) and any(d != 1 for d in node.dilations):
+            return None  # its values are picked, and none of them beside the sample
         places = np.arange(int(np.prod(source.shape))).reshape(source.shape)
         indices = np.pad(places, ((0, 0), *node.pads), constant_values=-1)
         padding = Select(

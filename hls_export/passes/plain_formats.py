@@ -1,4 +1,4 @@
-"""Formats by element that are everywhere the same are formats of the tensor."""
+"""Formats by element as hls4ml has them: one for all where they are the same, no bits for zero alone."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from hls_export.hardware import HardwareGraph, Quantize
-from torchq.formats import FixedPoint
+from torchq.formats import FixedPoint, Overflow
 
 
 def plain_formats(graph: HardwareGraph) -> HardwareGraph:
-    """Give quantizers whose elements have one and the same format that format.
+    """Give quantizers whose elements have one and the same format that format, and zeros no bits.
+
+    One signed bit that saturates symmetrically holds zero alone, and ``ap_fixed`` of one bit makes -1 of a
+    negative number all the same. An element of zero bits is written as the constant zero.
 
     Example:
         >>> from hls_export.hardware import Input
@@ -19,9 +22,13 @@ def plain_formats(graph: HardwareGraph) -> HardwareGraph:
         >>> q = Quantize(name="q", inputs=("x",), shape=(2,), format=FixedPoint(np.array([4, 4]), 2))
         >>> str(plain_formats(HardwareGraph((x, q), "x", "q")).node("q").format)
         'ap_fixed<4,2,RND_CONV,SAT>'
+        >>> narrow = FixedPoint(np.array([1, 4]), 2, overflow="SAT_SYM")
+        >>> q = Quantize(name="q", inputs=("x",), shape=(2,), format=narrow)
+        >>> plain_formats(HardwareGraph((x, q), "x", "q")).node("q").format.width.tolist()
+        [0, 4]
     """
     return graph.with_nodes(
-        replace(node, format=_plain(node.format))
+        replace(node, format=_without_zeros(_plain(node.format)))
         if isinstance(node, Quantize) and node.format is not None
         else node
         for node in graph.nodes
@@ -34,6 +41,13 @@ def _plain(grid: FixedPoint) -> FixedPoint:
         return grid
     width, integer, signed = (field[0].item() for field in fields)
     return replace(grid, width=width, integer=integer, signed=signed)
+
+
+def _without_zeros(grid: FixedPoint) -> FixedPoint:
+    if grid.is_scalar or grid.overflow is not Overflow.SAT_SYM:
+        return grid
+    zero = (np.asarray(grid.width) == 1) & np.asarray(grid.signed, dtype=bool)
+    return replace(grid, width=np.where(zero, 0, grid.width)) if zero.any() else grid
 
 
 def common_format(grid: FixedPoint) -> FixedPoint:

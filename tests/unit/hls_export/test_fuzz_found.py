@@ -16,6 +16,7 @@ from hls_export.fuzz.network import format_of
 from hls_export.hardware import HardwareGraph, Input, MaxPool, Quantize, ScaleShift
 from hls_export.passes import drop_identities
 from hls_export.passes.gathered_windows import gathered_windows
+from hls_export.passes.padded_windows import padded_windows
 from hls_export.qonnx import export
 from hls_export.qonnx.probe import plain_rounding
 from torchq.errors import BackendError, ExportError
@@ -138,3 +139,32 @@ def test_windows_of_large_tensors_stay_as_they_are():
     window = {"kernel": (2,), "strides": (1,), "pads": ((0, 0),), "dilations": (2,)}
     pool = MaxPool(name="m", inputs=("x",), shape=(8, 62), **window)
     assert gathered_windows(HardwareGraph((x, pool), "x", "m"), padded=False).names == ("x", "m")
+
+
+def test_padded_and_dilated_maxima_of_unsigned_numbers_are_picked_in_one_step():
+    """Zeros around them stood in front of a transpose, which hls4ml left out."""
+    x = Input(name="x", shape=(2, 5))
+    q = Quantize(name="q", inputs=("x",), shape=(2, 5), format=FixedPoint(4, 4, signed=False))
+    pool = MaxPool(
+        name="m", inputs=("q",), shape=(2, 3), kernel=(2,), strides=(2,), pads=((1, 1),), dilations=(2,)
+    )
+    graph = HardwareGraph((x, q, pool), "x", "m")
+    assert padded_windows(graph).names == graph.names
+    values = np.random.default_rng(0).normal(size=(40, 2, 5)) * 9
+    for io_type in ("io_parallel", "io_stream"):
+        prepared = prepare(graph, io_type)
+        assert not any("padding" in name for name in prepared.names)
+        assert np.array_equal(
+            emulate(prepared, values).reshape(40, -1), emulate(graph, values).reshape(40, -1)
+        )
+
+
+def test_elements_that_hold_zero_alone_have_no_bits():
+    """``ap_fixed<1,1,RND,SAT_SYM>`` makes -1 of a negative number."""
+    x = Input(name="x", shape=(3,))
+    grid = FixedPoint(np.array([1, 1, 3]), 1, np.array([True, False, True]), overflow="SAT_SYM")
+    graph = HardwareGraph((x, Quantize(name="q", inputs=("x",), shape=(3,), format=grid)), "x", "q")
+    prepared = prepare(graph, "io_parallel")
+    assert np.asarray(prepared.node("q").format.width).tolist() == [0, 1, 3]
+    values = np.random.default_rng(0).normal(size=(40, 3)) * 2
+    assert np.array_equal(emulate(prepared, values), emulate(graph, values))
