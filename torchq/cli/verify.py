@@ -25,7 +25,5 @@ def command(run_dir: Path, jets: int | None, adversarial: int | None, rtl: bool)
     from torchq.recipe import verify_run
     from torchq.recipe.show import Show
 
-    verify_run(
-        run_dir, Show(Console(soft_wrap=True)), jets=jets, adversarial=adversarial, with_verilog=rtl
-    )
+    verify_run(run_dir, Show(Console(soft_wrap=True)), jets=jets, adversarial=adversarial, with_verilog=rtl)
     click.echo(str(run_dir))
