@@ -26,6 +26,7 @@ from hls_export.backends.layer_list import layer_list
 from hls_export.backends.layer_view import Layer
 from hls_export.backends.limits import capabilities, refuse, refuse_prepared, settings_of, weighted
 from hls_export.backends.names import cpp_names
+from hls_export.backends.own_guards import own_guards
 from hls_export.backends.prepare import prepare
 from hls_export.backends.steady import make_reproducible
 from hls_export.backends.tools import Tool
@@ -106,6 +107,7 @@ def _write(
             raise
         except Exception as fault:  # hls4ml raises plain Exceptions of all sorts
             raise BackendError(f"hls4ml: {type(fault).__name__}: {fault}") from fault
+    own_guards(work)
     make_reproducible(work, str(model.config.get_config_value("Stamp")))
     version = str(hls4ml.__version__)
     report = FpgaReport(
