@@ -24,8 +24,9 @@ from torchq.search import Space, TrialInfo
 from torchq.search.evaluation import Job
 from torchq.search.space_settings import Settings
 from torchq.train import History
+from torchq.train.device import pick_device
 from torchq.train.loop import Loss, Samples
-from torchq.train.stacked.compiled import WORTHWHILE
+from torchq.train.stacked.programs import worthwhile
 
 ACCURACY = "accuracy"
 """The metric that every trial reports beside its costs: of the best epoch, on the validation samples."""
@@ -205,7 +206,7 @@ class TrainAndPrice:
             shortened = training.shortened(info.fidelity)
             made[i] = Trainee(model, shortened, rate, info.seed, pruners)
         order = list(made)
-        much = self.trials * len(self.train[0]) * training.epochs >= WORTHWHILE
+        much = worthwhile(self.trials * len(self.train[0]) * training.epochs, pick_device(self.device))
         compile: bool | Literal["auto"] = True if much and len(made) > 1 else "auto"
         setting = Setting(self.train, self.valid, self.loss, self.device, self.stacked, self.like, compile)
         call = None if on_epoch is None else lambda k, record: on_epoch(order[k], record)

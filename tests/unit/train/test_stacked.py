@@ -17,11 +17,12 @@ from torchq.quantizers import parse
 from torchq.scheme import Scheme
 from torchq.train import EpochRecord, History, fit
 from torchq.train.stacked import StackReport, fit_many
+from torchq.train.stacked.arithmetic import Arithmetic
 from torchq.train.stacked.chain import Chain, chain_of
 from torchq.train.stacked.chunks import chunk_size
-from torchq.train.stacked.compiled import lack
 from torchq.train.stacked.formulas import columns, passed, values
 from torchq.train.stacked.layout import Layout
+from torchq.train.stacked.native.build import lack, library
 from torchq.train.stacked.numbers import FIELDS, Families, Numbers, numbers_of
 from torchq.train.stacked.program import train_step
 
@@ -279,8 +280,8 @@ def test_a_training_step_stays_on_its_device() -> None:
         return torch.empty(shape, dtype=dtype, device="meta")
 
     loss = train_step(
-        layout, None, fake(50, 6), fake(50, dtype=torch.int64), fake(2, 8, dtype=torch.int64), fake(8),
-        fake(16), fake(2, 1), *(fake(2, values_) for _ in range(4)), fake(2, running),
+        layout, Arithmetic(), None, fake(50, 6), fake(50, dtype=torch.int64), fake(2, 8, dtype=torch.int64),
+        fake(8), fake(16), fake(2, 1), *(fake(2, values_) for _ in range(4)), fake(2, running),
         fake(2, len(chains[0].numbers), len(FIELDS)),
     )  # fmt: skip
     assert loss.device.type == "meta"
@@ -300,20 +301,20 @@ def test_stacks_are_as_large_as_the_cache(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_without_a_compiler_stacks_are_trained_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none(*_: object, **__: object) -> None:
-        raise RuntimeError("no g++ found\nand more lines")
-
-    monkeypatch.setattr(torch, "compile", none)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CC", raising=False)
+    library.cache_clear()
     lack.cache_clear()
     reports: list[StackReport] = []
     models = [network(0), network(1)]
     try:
         fit_many(models, TRAIN, VALID, compile=True, on_report=reports.append, **SETTINGS)
     finally:
+        library.cache_clear()
         lack.cache_clear()
     assert reports[0].chunks == ((0, 1),)
     assert not reports[0].compiled
-    assert reports[0].notes == ("not compiled: torch compiles nothing here (no g++ found)",)
+    assert reports[0].notes == ("not compiled: no C compiler among cc, gcc, clang",)
 
 
 def test_no_models_no_histories() -> None:

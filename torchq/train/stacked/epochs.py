@@ -13,10 +13,11 @@ from torch import Tensor
 from torchq.errors import TrainError
 from torchq.train.history import EpochRecord, History
 from torchq.train.loop import _check_finite
-from torchq.train.stacked.compiled import Programs, open_ended
-from torchq.train.stacked.program import BETAS, Loss, answers, constants_of
+from torchq.train.stacked.adam import BETAS
+from torchq.train.stacked.program import Loss, answers, constants_of
+from torchq.train.stacked.programs import Programs
 from torchq.train.stacked.pruning import prune_due, prunes
-from torchq.train.stacked.stack import Candidate, Stack, batch_orders, give_back
+from torchq.train.stacked.stack import Candidate, Stack, batch_orders, give_back, open_ended
 
 LOOK_ROWS = 256
 """Validation rows at a time, of all candidates."""
@@ -76,7 +77,7 @@ class Training:
         self.layout = stack.layout
         prune_due(stack, 0)
         self._shares = [_share(batch, settings, self.layout.dtype) for batch in settings.batches]
-        rows = LOOK_ROWS if programs.compiled else min(LOOK_ROWS, len(settings.valid_x))
+        rows = LOOK_ROWS if programs.traced else min(LOOK_ROWS, len(settings.valid_x))
         self._looks = _chunks(settings.valid_x, settings.valid_y, rows, self.layout.dtype)
 
     @property
@@ -147,14 +148,14 @@ class Training:
         pace = torch.tensor(list(self._pace(number)), dtype=torch.float64).to(device, dtype)
         state, pruned = stack.state(), prunes(stack)
         total = torch.zeros(len(stack), dtype=torch.float64, device=device)
-        if self.programs.compiled:
+        if self.programs.traced:
             open_ended(settings.x, settings.y, *state)
         for step, batch in enumerate(settings.batches):
             count = batch.stop - batch.start
             order = orders[step]
             if settings.loss is not None:
                 order = order[:, :count]
-            if self.programs.compiled:
+            if self.programs.traced:
                 open_ended(order)
             value = self.programs.train(
                 settings.loss, settings.x, settings.y, order, self._shares[step], pace[step], *state
@@ -184,16 +185,17 @@ class Training:
         """Validation loss and accuracy of each candidate."""
         stack, settings = self.stack, self.settings
         _, rows, _, _, masks, statistics, numbers = stack.state()
-        constants = constants_of(self.layout, rows, masks, statistics, numbers, stack.wide)
+        arithmetic = self.programs.arithmetic
+        constants = constants_of(self.layout, arithmetic, rows, masks, statistics, numbers, stack.wide)
         if settings.loss is not None:
-            parts = [answers(self.layout, x, constants, numbers) for x, _, _ in self._looks]
+            parts = [answers(self.layout, arithmetic, x, constants, numbers) for x, _, _ in self._looks]
             logits = torch.cat(parts, dim=1)[:, : len(settings.valid_x)]
             value = torch.vmap(settings.loss, in_dims=(0, None))(logits, settings.valid_y)
             hits = (logits.argmax(dim=-1) == settings.valid_y).double().mean(dim=1)
             return value.tolist(), hits.tolist()
         lost = torch.zeros(len(stack), dtype=torch.float64, device=rows.device)
         right = torch.zeros_like(lost)
-        if self.programs.compiled:
+        if self.programs.traced:
             open_ended(*(c for c in constants if c.ndim > 1), numbers)
         for x, y, counts in self._looks:
             loss, hits = self.programs.look(x, y, counts, constants, numbers)

@@ -49,6 +49,11 @@ def values(x: Tensor, numbers: Tensor, families: Families) -> Tensor:
     return result
 
 
+def is_formula(numbers: Tensor, formula: float) -> Tensor:
+    """Which candidates have this formula, ``[candidates, 1, 1]``."""
+    return _get(numbers, "formula") == formula
+
+
 def passed(gradient: Tensor, x: Tensor, numbers: Tensor, families: Families) -> Tensor:
     """The straight-through gradient at ``x`` of what :func:`values` makes of it."""
     if families.tanh:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from torchq.train.stacked.formulas import passed, values
+from torchq.train.stacked.arithmetic import Arithmetic
 from torchq.train.stacked.layout import Layout, Place
 
 NARROW = 16
@@ -26,6 +26,7 @@ class Pass:
 
     Attributes:
         layout: of the stack.
+        arithmetic: what computes element by element.
         rows: parameters ``[candidates, values]``.
         masks: 1 where a parameter is, likewise.
         statistics: running ones, likewise.
@@ -37,6 +38,7 @@ class Pass:
     """
 
     layout: Layout
+    arithmetic: Arithmetic
     rows: Tensor
     masks: Tensor
     statistics: Tensor
@@ -51,6 +53,7 @@ class Pass:
         self._running = {(p.link, p.name): p for p in self.layout.statistics()}
         self._slots = self.layout.slots()
         self._kept: dict[int, tuple[Tensor, ...]] = {}
+        self._offsets: dict[int, Tensor] = {}
 
     # ------------------------------------------------------------------ forward and back
 
@@ -84,23 +87,32 @@ class Pass:
 
     def _quantized(self, index: int, slot: int, x: Tensor) -> Tensor:
         """A weight (slot 0) or bias (slot 1) through its quantizer; zero where it is padded."""
-        made = values(x, self.numbers[:, self._slots[index] + slot], self.layout.weights)
         name = "weight" if slot == 0 else "bias"
         place = self._places.get((index, name)) or self._places.get((index, "beta"))
-        return made * place.of(self.masks) if self.layout.masks_needed and place is not None else made
+        mask = place.of(self.masks) if self.layout.masks_needed and place is not None else None
+        numbers = self.numbers[:, self._slots[index] + slot]
+        return self.arithmetic.values(x, numbers, self.layout.weights, mask)
 
     def _through(self, index: int, slot: int, gradient: Tensor, x: Tensor) -> Tensor:
-        return passed(gradient, x, self.numbers[:, self._slots[index] + slot], self.layout.weights)
+        numbers = self.numbers[:, self._slots[index] + slot]
+        return self.arithmetic.passed(gradient, x, numbers, self.layout.weights)
 
     # ------------------------------------------------------------------ an activation
 
     def _quantize(self, index: int, x: Tensor) -> Tensor:
+        numbers, families = self.numbers[:, self._slots[index]], self.layout.activations
+        offset = self._offsets.pop(index, None)
+        if offset is None:
+            self._kept[index] = (x,)
+            return self.arithmetic.values(x, numbers, families)
+        x, made = self.arithmetic.shifted(x, offset, numbers, families)
         self._kept[index] = (x,)
-        return values(x, self.numbers[:, self._slots[index]], self.layout.activations)
+        return made
 
     def _quantize_back(self, index: int, gradient: Tensor, *, needed: bool) -> Tensor:  # noqa: ARG002
         (x,) = self._kept[index]
-        return passed(gradient, x, self.numbers[:, self._slots[index]], self.layout.activations)
+        numbers = self.numbers[:, self._slots[index]]
+        return self.arithmetic.passed(gradient, x, numbers, self.layout.activations)
 
     # ------------------------------------------------------------------ a linear layer
 
@@ -114,7 +126,15 @@ class Pass:
         else:
             total = torch.bmm(x, weight.transpose(1, 2))
         bias = self._held(index, "bias")
-        return total if bias is None else total + self._quantized(index, 1, bias)
+        return total if bias is None else self._plus(index, total, self._quantized(index, 1, bias))
+
+    def _plus(self, index: int, total: Tensor, offset: Tensor) -> Tensor:
+        """The sum; left to the quantizer, where one comes next."""
+        following = self.layout.links[index + 1 : index + 2]
+        if following and following[0][0] == "quantize":
+            self._offsets[index + 1] = offset
+            return total
+        return total + offset
 
     def _linear_back(self, index: int, gradient: Tensor, *, needed: bool) -> Tensor:
         x, weight = self._kept[index]
@@ -180,7 +200,7 @@ class Pass:
         made = self._quantized(index, 0, kept)
         total = torch.bmm(x, made.transpose(1, 2))
         self._kept[index] = x, y, mean, inverse, shift, factor, correction, kept, made, total
-        return total * correction + self._quantized(index, 1, shift)
+        return self._plus(index, total * correction, self._quantized(index, 1, shift))
 
     def _folded_back(self, index: int, gradient: Tensor, *, needed: bool) -> Tensor:
         x, y, mean, inverse, shift, factor, correction, kept, made, total = self._kept[index]

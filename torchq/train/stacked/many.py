@@ -17,9 +17,9 @@ from torchq.train.device import pick_device
 from torchq.train.history import EpochRecord, History
 from torchq.train.loop import Loss, Samples, _batches, _check_range, _samples, fit
 from torchq.train.schedule import SCHEDULES
-from torchq.train.stacked.compiled import WORTHWHILE, compiled, lack, plain
 from torchq.train.stacked.epochs import Settings, Training
 from torchq.train.stacked.plan import planned
+from torchq.train.stacked.programs import chosen
 from torchq.train.stacked.report import StackReport
 from torchq.train.stacked.stack import Candidate, Stack
 
@@ -69,11 +69,12 @@ def fit_many(
         loss: of one model; a function that ``torch.vmap`` takes.
         best_from: the first epoch that may be the best one.
         chunk: candidates of a stack at most; by default as many as fit the caches.
-        compile: whether to compile the stacks; ``"auto"``: where the training is long enough for that to pay
-            and the machine has a compiler. Compiled programs stay for later calls.
+        compile: whether to compile the stacks, on the CPU with the machine's C compiler, on a GPU with
+            torch's; ``"auto"``: where the training is long enough for that to pay. What is compiled stays for
+            later calls.
         device: where to train.
-        like: models that the stacks must hold as well, though they are not trained: with the widest layers
-            and all quantizer families that later calls will have, one program serves all calls.
+        like: models that stacks on a GPU must hold as well, though they are not trained: with the widest
+            layers and all quantizer families that later calls will have, one program serves all calls.
         prune: for each model the schedule by which the weights of each layer are pruned, as
             ``after_step=Pruner(model, schedule).step`` does in ``fit``; None for those that are not.
         rungs: pairs of an epoch and a fraction: after that epoch only this fraction of the candidates that
@@ -124,9 +125,9 @@ def fit_many(
         on_epoch=on_epoch,
     )
     schedules = list(prune) or [None] * len(models)
-    plan = planned(models, like, settings, schedules, chunk)
-    stacked = sum(len(part) for _, part in plan.stacks)
-    wanted, notes = _compiles(compile, stacked, settings)
+    plan = planned(models, () if where.type == "cpu" else like, settings, schedules, chunk)
+    work = sum(len(part) for _, part in plan.stacks) * len(x) * epochs
+    choice = chosen(compile if work else False, work, where, plain_loss=settings.loss is None)
     results: dict[int, History | TrainError] = {}
     trainings = []
     for layout, part in plan.stacks:
@@ -141,7 +142,7 @@ def fit_many(
             for number, chain in part
         ]
         rows = max(batch.stop - batch.start for batch in settings.batches)
-        programs = compiled(layout, rows) if wanted else plain(layout)
+        programs = choice.make(layout, rows)
         trainings.append(Training(Stack(layout, candidates, where), settings, programs, results))
     _run(trainings, epochs, rungs)
     for number in plan.alone:
@@ -169,7 +170,8 @@ def fit_many(
             results[number] = fault
     if on_report is not None:
         chunks = tuple(tuple(number for number, _ in part) for _, part in plan.stacks)
-        on_report(StackReport(chunks, wanted, tuple(notes), dict(sorted(plan.alone.items()))))
+        alone = dict(sorted(plan.alone.items()))
+        on_report(StackReport(chunks, choice.compiled, choice.notes, alone))
     return [results[number] for number in range(len(models))]
 
 
@@ -188,19 +190,6 @@ def _run(trainings: Sequence[Training], epochs: int, rungs: Sequence[tuple[int, 
             training.finish(candidate)
         for training in trainings:
             training.leave()
-
-
-def _compiles(asked: bool | Literal["auto"], candidates: int, settings: Settings) -> tuple[bool, list[str]]:
-    """Whether to compile, and why not."""
-    if asked is False or not candidates:
-        return False, []
-    if settings.loss is not None:
-        return False, ["not compiled: only the cross entropy is"]
-    work = candidates * len(settings.x) * settings.epochs
-    if asked == "auto" and work < WORTHWHILE:
-        return False, [f"not compiled: {work:,} samples are trained sooner than a program is compiled"]
-    missing = lack(settings.x.device)
-    return missing is None, [] if missing is None else [f"not compiled: {missing}"]
 
 
 def _check(

@@ -8,19 +8,16 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from torchq.train.stacked.formulas import values
+from torchq.train.stacked.arithmetic import Arithmetic
 from torchq.train.stacked.layout import Layout
 from torchq.train.stacked.links import Pass
-
-BETAS = (0.9, 0.999)
-ADAM_EPSILON = 1e-8
-"""What torch's Adam has by default."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def train_step(
     layout: Layout,
+    arithmetic: Arithmetic,
     loss: Loss | None,
     x: Tensor,
     y: Tensor,
@@ -39,6 +36,7 @@ def train_step(
 
     Args:
         layout: of the stack.
+        arithmetic: what computes element by element.
         loss: one candidate's; None for the cross entropy.
         x: samples ``[samples, features]``.
         y: classes ``[samples]``.
@@ -57,18 +55,12 @@ def train_step(
     Returns:
         The loss of each candidate before the step.
     """
-    run = Pass(layout, rows, masks, statistics, numbers, share, pace[4])
+    run = Pass(layout, arithmetic, rows, masks, statistics, numbers, share, pace[4])
     logits = run.forward(x[order])
     value, gradient = (cross_entropy if loss is None else partial(any_loss, loss))(logits, y[order], share)
     run.backward(gradient)
     slope = torch.cat([run.gradients[place].reshape(len(rows), -1) for place in layout.parameters()], dim=1)
-    one = first + (1 - BETAS[0]) * (slope - first)
-    two = BETAS[1] * second + (1 - BETAS[1]) * slope * slope
-    kept = rows * (1 - lr * pace[2])
-    step = lr * pace[1] * one / (torch.sqrt(two) * pace[3] + ADAM_EPSILON)
-    rows.copy_((kept - step) * masks)
-    first.copy_(one)
-    second.copy_(two)
+    arithmetic.adam(rows, first, second, slope, masks, lr, pace)
     if run.moved:
         moved = [run.moved[place].reshape(len(rows), -1) for place in layout.statistics()]
         statistics.copy_(torch.cat(moved, dim=1))
@@ -106,6 +98,7 @@ def any_loss(loss: Loss, logits: Tensor, y: Tensor, share: Tensor) -> tuple[Tens
 
 def look(
     layout: Layout,
+    arithmetic: Arithmetic,
     x: Tensor,
     y: Tensor,
     counts: Tensor,
@@ -116,25 +109,28 @@ def look(
 
     Args:
         layout: of the stack.
+        arithmetic: what computes element by element.
         x: ``[rows, features]``.
         y: ``[rows]``.
         counts: 1 for a row that counts, ``[rows]``.
         constants: what the links multiply with and add, in order; see :func:`constants_of`.
         numbers: of the quantizers.
     """
-    logits = answers(layout, x, constants, numbers)
+    logits = answers(layout, arithmetic, x, constants, numbers)
     value, _ = cross_entropy(logits, y.unsqueeze(0), counts)
     right = (logits.argmax(dim=-1) == y).to(logits.dtype) * counts
     return value, right.sum(1)
 
 
-def answers(layout: Layout, x: Tensor, constants: list[Tensor], numbers: Tensor) -> Tensor:
+def answers(
+    layout: Layout, arithmetic: Arithmetic, x: Tensor, constants: list[Tensor], numbers: Tensor
+) -> Tensor:
     """The logits of evaluation, ``[candidates, rows, classes]``."""
     x = x.unsqueeze(0)
     parts = iter(constants)
     for (kind, _), slot in zip(layout.links, layout.slots(), strict=True):
         if kind == "quantize":
-            x = values(x, numbers[:, slot], layout.activations)
+            x = arithmetic.values(x, numbers[:, slot], layout.activations)
         elif kind == "norm":
             x = x * next(parts) + next(parts)
         else:
@@ -144,7 +140,13 @@ def answers(layout: Layout, x: Tensor, constants: list[Tensor], numbers: Tensor)
 
 
 def constants_of(
-    layout: Layout, rows: Tensor, masks: Tensor, statistics: Tensor, numbers: Tensor, wide: Tensor
+    layout: Layout,
+    arithmetic: Arithmetic,
+    rows: Tensor,
+    masks: Tensor,
+    statistics: Tensor,
+    numbers: Tensor,
+    wide: Tensor,
 ) -> list[Tensor]:
     """What is multiplied with and added in evaluation, link by link.
 
@@ -152,6 +154,7 @@ def constants_of(
 
     Args:
         layout: of the stack.
+        arithmetic: what computes element by element.
         rows: parameters.
         masks: 1 where a parameter is.
         statistics: running ones.
@@ -165,7 +168,7 @@ def constants_of(
 
     def made(index: int, slot: int, x: Tensor) -> Tensor:
         table = wide if x.dtype == torch.float64 else numbers
-        result = values(x, table[:, layout.slots()[index] + slot], layout.weights).to(layout.dtype)
+        result = arithmetic.values(x, table[:, layout.slots()[index] + slot], layout.weights).to(layout.dtype)
         mask = there.get((index, "weight" if slot == 0 else "bias"))
         mask = there.get((index, "beta")) if mask is None else mask
         return result * mask if layout.masks_needed and mask is not None else result

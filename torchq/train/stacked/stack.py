@@ -134,6 +134,12 @@ def batch_orders(candidates: Sequence[Candidate], samples: int, batches: Sequenc
     return found
 
 
+def open_ended(*tensors: Tensor) -> None:
+    """Leave the length of the first axis of tensors open in programs that are compiled with them."""
+    for tensor in tensors:
+        torch._dynamo.mark_dynamic(tensor, 0)
+
+
 def _table(rows: Sequence[Sequence[object]], dtype: torch.dtype) -> Tensor:
     """``[candidates, quantizers, fields]``."""
     return torch.stack([columns(place, dtype) for place in zip(*rows, strict=True)], dim=1)

@@ -1,4 +1,4 @@
-"""The programs of a layout, compiled once in a process; and whether compiling pays."""
+"""The programs of a layout as torch's compiler makes them, once in a process: what a GPU is given."""
 
 from __future__ import annotations
 
@@ -7,40 +7,15 @@ import itertools
 import types
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from torchq.train.stacked import program
+from torchq.train.stacked.arithmetic import Arithmetic
 from torchq.train.stacked.layout import Layout
-
-WORTHWHILE = 10_000_000
-"""From this many samples times candidates on a training is compiled unless told otherwise: about what one
-thread trains uncompiled in the time that compiling takes."""
-
-
-@dataclass(frozen=True)
-class Programs:
-    """The training step and the look at validation samples, with the layout bound.
-
-    Attributes:
-        train: as :func:`torchq.train.stacked.program.train_step` without its first argument.
-        look: as :func:`torchq.train.stacked.program.look` without its first argument.
-        compiled: whether they are compiled.
-    """
-
-    train: Callable[..., Tensor]
-    look: Callable[..., tuple[Tensor, Tensor]]
-    compiled: bool
-
-
-def plain(layout: Layout) -> Programs:
-    """The programs as Python runs them."""
-    return Programs(
-        functools.partial(program.train_step, layout), functools.partial(program.look, layout), False
-    )
+from torchq.train.stacked.programs import Programs
 
 
 @functools.cache
@@ -53,20 +28,15 @@ def compiled(layout: Layout, rows: int) -> Programs:  # noqa: ARG001 - a batch o
         layout: of the stacks.
         rows: samples of a batch.
     """
+    arithmetic = Arithmetic()
 
     def train(*args: Any) -> Tensor:
-        return program.train_step(layout, *args)
+        return program.train_step(layout, arithmetic, *args)
 
     def look(*args: Any) -> tuple[Tensor, Tensor]:
-        return program.look(layout, *args)
+        return program.look(layout, arithmetic, *args)
 
-    return Programs(_compile(train), _compile(look), True)
-
-
-def open_ended(*tensors: Tensor) -> None:
-    """Leave the length of the first axis of tensors open in programs that are compiled with them."""
-    for tensor in tensors:
-        torch._dynamo.mark_dynamic(tensor, 0)
+    return Programs(_compile(train), _compile(look), arithmetic, True)
 
 
 @functools.cache

@@ -1,0 +1,83 @@
+"""``kernels.c`` compiled for this processor and loaded, once in a process."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from torchq.quantizers.scale import EPSILON
+from torchq.train.stacked.adam import ADAM_EPSILON, BETAS
+from torchq.train.stacked.numbers import FIELDS, PLAIN, PO2, STAIR, STEPS
+
+SOURCE = Path(__file__).with_name("kernels.c")
+COMPILERS = ("cc", "gcc", "clang")
+"""Those that are looked for; the environment's ``CC`` comes first."""
+
+EXACT = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
+"""No product is merged with a sum, as torch merges none; and no time is lost on flags that nobody reads."""
+
+COMPILE_SECONDS = 120
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The compiled kernels.
+
+    Raises:
+        OSError: there is no C compiler, or it compiles nothing; :func:`lack` says it in a sentence.
+    """
+    compiler = _compiler()
+    with tempfile.TemporaryDirectory(prefix="torchq_", ignore_cleanup_errors=True) as folder:
+        made = Path(folder) / "kernels.so"
+        base = [compiler, "-O3", *EXACT, *_given(), "-shared", "-fPIC", str(SOURCE), "-o", str(made)]
+        faults = [_compiled([*base, *own]) for own in (("-march=native",), ())]
+        if not made.is_file():
+            raise OSError(f"{compiler} does not compile ({faults[-1]})")
+        return ctypes.CDLL(str(made))
+
+
+@functools.cache
+def lack() -> str | None:
+    """Why there are no kernels on this machine; None if there are."""
+    try:
+        library()
+    except OSError as fault:
+        return str(fault)
+    return None
+
+
+def _compiler() -> str:
+    for name in (os.environ.get("CC", ""), *COMPILERS):
+        found = shutil.which(name) if name else None
+        if found is not None:
+            return found
+    raise OSError(f"no C compiler among {', '.join(COMPILERS)}")
+
+
+def _compiled(command: list[str]) -> str:
+    """Run the compiler unless it has run well; its first complaint."""
+    if Path(command[command.index("-o") + 1]).is_file():
+        return ""
+    try:
+        done = subprocess.run(  # noqa: S603 - our own words
+            [*command, "-lm"], capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
+        )
+    except (OSError, subprocess.SubprocessError) as fault:
+        return str(fault)
+    return next((line for line in done.stderr.splitlines() if line.strip()), f"exit code {done.returncode}")
+
+
+def _given() -> list[str]:
+    """What the C code takes from its Python homes."""
+    named = {f"FIELD_{name.upper()}": place for place, name in enumerate(FIELDS)}
+    named |= {"STAIR": int(STAIR), "STEPS": int(STEPS), "PO2": int(PO2), "PLAIN": int(PLAIN)}
+    exact = {"EPSILON": EPSILON, "BETA_1": BETAS[0], "BETA_2": BETAS[1], "ADAM_EPSILON": ADAM_EPSILON}
+    return [
+        *(f"-D{name}={value}" for name, value in named.items()),
+        *(f"-D{name}={float(value).hex()}" for name, value in exact.items()),
+    ]
