@@ -18,11 +18,51 @@ class Arithmetic:
         return made if mask is None else made * mask
 
     def shifted(
-        self, x: Tensor, offset: Tensor, numbers: Tensor, families: Families
+        self, x: Tensor, factor: Tensor | None, offset: Tensor, numbers: Tensor, families: Families
     ) -> tuple[Tensor, Tensor]:
-        """The sum of ``x``, which is not read again, and ``offset`` of each column; and its values."""
-        total = x + offset
+        """``x * factor + offset``, column by column, and its quantized values; ``x`` is not read again."""
+        total = (x if factor is None else x * factor) + offset
         return total, self.values(total, numbers, families)
+
+    def moments(self, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and biased variance of each column, ``[candidates, 1, columns]``.
+
+        Sums are divided at the end, and counted from the first row: values on a grid are added without
+        rounding, and a column that never changes is its mean, whatever its value.
+
+        Args:
+            x: ``[candidates, rows, columns]``.
+            share: how much each row counts, ``[rows]``: the first one as all others, or nothing.
+        """
+        counted = (share != 0).to(x.dtype)
+        rows = counted.sum()
+        counted = counted[None, :, None]
+        origin = x[:, :1]
+        mean = ((x - origin) * counted).sum(1, keepdim=True) / rows + origin
+        return mean, ((x - mean).square() * counted).sum(1, keepdim=True) / rows
+
+    def slopes(self, gradient: Tensor, x: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Sums over the rows of ``gradient`` and of ``gradient * (x - mean)``."""
+        along = gradient * (x if mean is None else x - mean)
+        return gradient.sum(1, keepdim=True), along.sum(1, keepdim=True)
+
+    def returned(
+        self,
+        gradient: Tensor | None,
+        scale: Tensor | None,
+        x: Tensor,
+        mean: Tensor,
+        constant: Tensor,
+        slope: Tensor,
+        share: Tensor,
+    ) -> Tensor:
+        """What passes back through a batch norm.
+
+        That is ``gradient * scale - share * (constant + slope * (x - mean))``; no gradient counts as zero.
+        Neither gradient nor ``x`` is read again.
+        """
+        moved = share[None, :, None] * (constant + slope * (x - mean))
+        return -moved if gradient is None or scale is None else gradient * scale - moved
 
     def passed(self, gradient: Tensor, x: Tensor, numbers: Tensor, families: Families) -> Tensor:
         """The straight-through gradient; the one given is not read again."""

@@ -26,15 +26,19 @@ def chunk_size(layout: Layout, rows: int, device: torch.device) -> int:
         device: where it is trained.
 
     Returns:
-        As many as have room for one training step, from 8 to 128 (on a GPU: 1024).
+        As many as have room for one training step in half of the last cache, from 8 to 128 (on a GPU: 1024).
     """
     item = torch.finfo(layout.dtype).bits // 8
     parameters = 4 * sum(place.count for place in layout.parameters())
-    step = item * (rows * (layout.inputs + sum(layout.widths)) + parameters)
+    kept = sum(
+        width * (3 if kind == "folded" else 1)
+        for (kind, _), width in zip(layout.links, layout.widths, strict=True)
+    )
+    step = item * (rows * (layout.inputs + kept) + parameters)
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return max(min(int(free * GPU_SHARE / (3 * step)), 8 * MOST), LEAST)
-    return max(min(_last_cache() // step, MOST), LEAST)
+    return max(min(_last_cache() // (2 * step), MOST), LEAST)
 
 
 def _last_cache() -> int:

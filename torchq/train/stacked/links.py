@@ -53,7 +53,9 @@ class Pass:
         self._running = {(p.link, p.name): p for p in self.layout.statistics()}
         self._slots = self.layout.slots()
         self._kept: dict[int, tuple[Tensor, ...]] = {}
-        self._offsets: dict[int, Tensor] = {}
+        self._offsets: dict[int, tuple[Tensor | None, Tensor]] = {}
+        self._corrections: dict[int, Tensor | None] = {}
+        self._totals: dict[int, Tensor] = {}
 
     # ------------------------------------------------------------------ forward and back
 
@@ -101,11 +103,11 @@ class Pass:
 
     def _quantize(self, index: int, x: Tensor) -> Tensor:
         numbers, families = self.numbers[:, self._slots[index]], self.layout.activations
-        offset = self._offsets.pop(index, None)
-        if offset is None:
+        pending = self._offsets.pop(index, None)
+        if pending is None:
             self._kept[index] = (x,)
             return self.arithmetic.values(x, numbers, families)
-        x, made = self.arithmetic.shifted(x, offset, numbers, families)
+        x, made = self.arithmetic.shifted(x, *pending, numbers, families)
         self._kept[index] = (x,)
         return made
 
@@ -128,13 +130,17 @@ class Pass:
         bias = self._held(index, "bias")
         return total if bias is None else self._plus(index, total, self._quantized(index, 1, bias))
 
-    def _plus(self, index: int, total: Tensor, offset: Tensor) -> Tensor:
-        """The sum; left to the quantizer, where one comes next."""
-        following = self.layout.links[index + 1 : index + 2]
-        if following and following[0][0] == "quantize":
-            self._offsets[index + 1] = offset
+    def _plus(self, index: int, total: Tensor, offset: Tensor, factor: Tensor | None = None) -> Tensor:
+        """``total * factor + offset``; left to the quantizer, where one comes next."""
+        if self._quantized_next(index):
+            self._offsets[index + 1] = factor, offset
             return total
-        return total + offset
+        return (total if factor is None else total * factor) + offset
+
+    def _quantized_next(self, index: int) -> bool:
+        """Whether the next link is a quantizer, which then adds what is left to it."""
+        following = self.layout.links[index + 1 : index + 2]
+        return bool(following) and following[0][0] == "quantize"
 
     def _linear_back(self, index: int, gradient: Tensor, *, needed: bool) -> Tensor:
         x, weight = self._kept[index]
@@ -147,12 +153,13 @@ class Pass:
 
     # ------------------------------------------------------------------ a batch norm
 
-    def _moments(self, index: int, x: Tensor, momentum: float) -> tuple[Tensor, Tensor]:
-        """Mean and biased variance of the batch; the running ones move."""
-        share = self.share[None, :, None]
-        mean = (x * share).sum(1, keepdim=True)
-        variance = ((x - mean).square() * share).sum(1, keepdim=True)
-        for name, value in (("mean", mean), ("variance", variance * self.unbiased)):
+    def _moments(
+        self, index: int, x: Tensor, momentum: float, bias: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and biased variance of the batch; the running ones, which see the bias, move."""
+        mean, variance = self.arithmetic.moments(x, self.share)
+        biased = mean if bias is None else mean + bias
+        for name, value in (("mean", biased), ("variance", variance * self.unbiased)):
             before = self._running_of(index, name)
             self.moved[self._running[index, name]] = before + momentum * (value - before)
         return mean, variance
@@ -160,22 +167,24 @@ class Pass:
     def _norm(self, index: int, x: Tensor) -> Tensor:
         _, eps, momentum = self.layout.links[index][1]
         mean, variance = self._moments(index, x, momentum)
-        inverse = torch.rsqrt(variance + eps)
+        inverse = (1 / torch.sqrt(variance.double() + eps)).to(x.dtype)
         self._kept[index] = x, mean, inverse
-        result = (x - mean) * inverse
         gamma, beta = self._held(index, "gamma"), self._held(index, "beta")
-        return result if gamma is None or beta is None else result * gamma + beta
+        scale = inverse if gamma is None else inverse * gamma
+        # rounded as torch's batch norm does: what is left of a value that is its own mean opens a relu or not
+        shift = torch.addcmul(torch.zeros_like(mean) if beta is None else beta, mean, scale, value=-1)
+        return torch.addcmul(shift, x, scale)
 
     def _norm_back(self, index: int, gradient: Tensor, *, needed: bool) -> Tensor:  # noqa: ARG002
         x, mean, inverse = self._kept[index]
-        share = self.share[None, :, None]
-        centred = (x - mean) * inverse
         gamma = self._held(index, "gamma")
-        total, along = gradient.sum(1, keepdim=True), (gradient * centred).sum(1, keepdim=True)
+        total, along = self.arithmetic.slopes(gradient, x, mean)
+        along = along * inverse
         self._add(index, "gamma", along)
         self._add(index, "beta", total)
         scale = inverse if gamma is None else inverse * gamma
-        return scale * (gradient - share * (total + centred * along))
+        constant, slope = scale * total, scale * inverse * along
+        return self.arithmetic.returned(gradient, scale, x, mean, constant, slope, self.share)
 
     # ------------------------------------------------------------------ a linear layer with a batch norm
 
@@ -184,48 +193,52 @@ class Pass:
         weight, bias = self._held(index, "weight"), self._held(index, "bias")
         assert weight is not None  # noqa: S101 - told to the type checker
         gamma, beta = self._held(index, "gamma"), self._held(index, "beta")
-        y = torch.bmm(x, weight.transpose(1, 2))
-        y = y if bias is None else y + bias
-        mean, variance = self._moments(index, y, momentum)
+        y = torch.bmm(x, weight.transpose(1, 2))  # without the bias, which only moves the mean
+        mean, variance = self._moments(index, y, momentum, bias)
         inverse = torch.rsqrt(variance + eps)
         scale = inverse if gamma is None else inverse * gamma
-        shift = (-mean if bias is None else bias - mean) * scale
+        shift = -mean * scale
         shift = shift if beta is None else shift + beta
         root = torch.sqrt(self.moved[self._running[index, "variance"]] + eps)
         factor = 1 / root
-        correction = root * inverse
+        correction: Tensor | None = root * inverse
         if folding == "batch_stats":
-            factor, correction = inverse, torch.ones_like(inverse)
+            factor, correction = inverse, None
         kept = weight * (factor if gamma is None else factor * gamma).transpose(1, 2)
         made = self._quantized(index, 0, kept)
-        total = torch.bmm(x, made.transpose(1, 2))
-        self._kept[index] = x, y, mean, inverse, shift, factor, correction, kept, made, total
-        return self._plus(index, total * correction, self._quantized(index, 1, shift))
+        offset = self._quantized(index, 1, shift)
+        self._kept[index] = x, y, mean, inverse, shift, offset, factor, kept, made
+        self._corrections[index] = correction
+        total = self._plus(index, torch.bmm(x, made.transpose(1, 2)), offset, correction)
+        self._totals[index] = total
+        return total
 
     def _folded_back(self, index: int, gradient: Tensor, *, needed: bool) -> Tensor:
-        x, y, mean, inverse, shift, factor, correction, kept, made, total = self._kept[index]
-        folding = self.layout.links[index][1][4]
-        share = self.share[None, :, None]
-        weight, bias = self._held(index, "weight"), self._held(index, "bias")
+        x, y, mean, inverse, shift, offset, factor, kept, made = self._kept[index]
+        correction = self._corrections[index]
+        weight = self._held(index, "weight")
         assert weight is not None  # noqa: S101 - told to the type checker
         gamma = self._held(index, "gamma")
-        on_shift = self._through(index, 1, gradient.sum(1, keepdim=True), shift)
-        on_total = gradient * correction
+        if correction is None:
+            total, on_total = gradient.sum(1, keepdim=True), gradient
+        else:  # it is the root of the running variance times the inverse
+            after = self._kept[index + 1][0] if self._quantized_next(index) else self._totals[index]
+            total, on_correction = self.arithmetic.slopes(gradient, after, offset)
+            on_total = gradient.mul_(correction)
+        on_shift = self._through(index, 1, total, shift)
         on_kept = self._through(index, 0, torch.bmm(on_total.transpose(1, 2), x), kept)
         along = (on_kept * weight).sum(2).unsqueeze(1)  # what comes to the factor of each output
-        centre = -mean if bias is None else bias - mean
         scale = inverse if gamma is None else inverse * gamma
         self._add(index, "beta", on_shift)
-        self._add(index, "gamma", on_shift * centre * inverse + along * factor)
-        on_inverse = on_shift * centre * (1.0 if gamma is None else gamma)
-        if folding == "batch_stats":
+        self._add(index, "gamma", along * factor - on_shift * mean * inverse)
+        on_inverse = -on_shift * mean * (1.0 if gamma is None else gamma)
+        if correction is None:
             on_inverse = on_inverse + (along if gamma is None else along * gamma)
-        else:  # the correction is the root of the running variance times the inverse
-            on_inverse = on_inverse + (gradient * total).sum(1, keepdim=True) * correction / inverse
+        else:
+            on_inverse = on_inverse + on_correction / inverse
         on_variance = -0.5 * on_inverse * inverse * inverse * inverse
-        on_y = share * (2 * on_variance * (y - mean) - on_shift * scale)
+        on_y = self.arithmetic.returned(None, None, y, mean, on_shift * scale, -2 * on_variance, self.share)
         self._add(index, "weight", on_kept * (factor if gamma is None else factor * gamma).transpose(1, 2))
         self._add(index, "weight", torch.bmm(on_y.transpose(1, 2), x))
-        if bias is not None:
-            self._add(index, "bias", on_shift * scale + on_y.sum(1, keepdim=True))
-        return torch.bmm(on_total, made) + torch.bmm(on_y, weight) if needed else gradient
+        self._add(index, "bias", torch.zeros_like(on_shift))  # the norm takes it out again
+        return torch.bmm(on_total, made).baddbmm_(on_y, weight) if needed else gradient

@@ -46,19 +46,8 @@ class NativeArithmetic(Arithmetic):
             mask = mask.contiguous()
         made = source.new_empty((count, *source.shape[1:]))
         each = made[0].numel()
-        _run(
-            _kernel("values", x.dtype),
-            count,
-            made.numel(),
-            source.data_ptr(),
-            0 if len(source) == 1 else source.stride(0),
-            made.data_ptr(),
-            each,
-            numbers.data_ptr(),
-            numbers.stride(0),
-            None if mask is None else mask.data_ptr(),
-            0 if mask is None or len(mask) == 1 else mask.stride(0),
-        )
+        step, mask_step = (0 if t is None or len(t) == 1 else t.stride(0) for t in (source, mask))
+        _run("values", made, count, source, step, made, each, numbers, numbers.stride(0), mask, mask_step)
         made = made.transpose(1, 2) if turned else made
         if FOUND in families.formulas:
             other = formulas.values(x, numbers, Families(frozenset({FOUND}), families.lifts))
@@ -67,25 +56,49 @@ class NativeArithmetic(Arithmetic):
         return made
 
     def shifted(
-        self, x: Tensor, offset: Tensor, numbers: Tensor, families: Families
+        self, x: Tensor, factor: Tensor | None, offset: Tensor, numbers: Tensor, families: Families
     ) -> tuple[Tensor, Tensor]:
         """As the base, but in the memory of ``x``."""
-        if not (x.is_contiguous() and offset.is_contiguous()) or len(x) != len(numbers):
-            return super().shifted(x, offset, numbers, families)
+        held = [x, offset] if factor is None else [x, offset, factor]
+        if len(x) != len(numbers) or not all(tensor.is_contiguous() for tensor in held):
+            return super().shifted(x, factor, offset, numbers, families)
         made = torch.empty_like(x)
-        _run(
-            _kernel("shifted", x.dtype),
-            len(x),
-            x.numel(),
-            x.data_ptr(),
-            offset.data_ptr(),
-            made.data_ptr(),
-            x.shape[1],
-            x.shape[2],
-            numbers.data_ptr(),
-            numbers.stride(0),
-        )
+        rows, columns = x.shape[1:]
+        _run("shifted", x, len(x), x, factor, offset, made, rows, columns, numbers, numbers.stride(0))
         return x, made
+
+    def moments(self, x: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """As the base."""
+        x = x.contiguous()
+        mean, variance = (x.new_empty(len(x), 1, x.shape[2]) for _ in range(2))
+        for middle, out in ((None, mean), (mean, variance)):
+            _run("moment", x, len(x), x, share, middle, out, x.shape[1], x.shape[2])
+        return mean, variance
+
+    def slopes(self, gradient: Tensor, x: Tensor, mean: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As the base."""
+        gradient, x = gradient.contiguous(), x.contiguous()
+        total, along = (x.new_empty(len(x), 1, x.shape[2]) for _ in range(2))
+        _run("slopes", x, len(x), gradient, x, mean, total, along, x.shape[1], x.shape[2])
+        return total, along
+
+    def returned(
+        self,
+        gradient: Tensor | None,
+        scale: Tensor | None,
+        x: Tensor,
+        mean: Tensor,
+        constant: Tensor,
+        slope: Tensor,
+        share: Tensor,
+    ) -> Tensor:
+        """As the base, but in the memory of the gradient, or of ``x``."""
+        x = x.contiguous()
+        out = x if gradient is None else gradient.contiguous()
+        of_columns = [None if t is None else t.contiguous() for t in (scale, constant, slope, mean)]
+        read = None if gradient is None else out
+        _run("returned", x, len(x), read, x, out, share, *of_columns, x.shape[1], x.shape[2])
+        return out
 
     def passed(self, gradient: Tensor, x: Tensor, numbers: Tensor, families: Families) -> Tensor:
         """As the base, but in the memory of the gradient given."""
@@ -100,17 +113,9 @@ class NativeArithmetic(Arithmetic):
         if not _dense(source):
             source = source.contiguous()
         slope = slope.contiguous()
-        _run(
-            _kernel("passed", x.dtype),
-            len(numbers),
-            slope.numel(),
-            slope.data_ptr(),
-            source.data_ptr(),
-            0 if len(source) == 1 else source.stride(0),
-            slope[0].numel(),
-            numbers.data_ptr(),
-            numbers.stride(0),
-        )
+        step = 0 if len(source) == 1 else source.stride(0)
+        each = slope[0].numel()
+        _run("passed", slope, len(numbers), slope, source, step, each, numbers, numbers.stride(0))
         return slope.transpose(1, 2) if turned else slope
 
     def adam(
@@ -124,13 +129,10 @@ class NativeArithmetic(Arithmetic):
         pace: Tensor,
     ) -> None:
         """As the base."""
-        real = _REALS[rows.dtype]
         _, scale, decay, root, *_ = pace.tolist()
         tensors = (rows, first, second, slope, masks, lr)
         assert all(tensor.is_contiguous() for tensor in tensors)  # noqa: S101 - they are the stack's own
-        pointers = [tensor.data_ptr() for tensor in tensors]
-        numbers = (real(decay), real(scale), real(root))
-        _run(_kernel("adam", rows.dtype), len(rows), rows.numel(), *pointers, rows[0].numel(), *numbers)
+        _run("adam", rows, len(rows), *tensors, rows[0].numel(), decay, scale, root)
 
 
 def _dense(x: Tensor) -> bool:
@@ -138,19 +140,16 @@ def _dense(x: Tensor) -> bool:
     return x.stride(2) == 1 and (x.stride(1) == x.shape[2] or x.shape[1] == 1)
 
 
-Kernel = Callable[..., None]
-
-
-def _run(kernel: Kernel, candidates: int, values: int, *arguments: object) -> None:
-    """Run a kernel on all candidates; in as many threads as torch has where that is worth it."""
-    threads = min(torch.get_num_threads(), candidates) if values >= WORTH_SHARING else 1
+def _run(name: str, x: Tensor, candidates: int, *arguments: Tensor | float | None) -> None:
+    """Run a kernel of the type of ``x`` on all candidates; in torch's threads where that is worth it."""
+    kernel = _kernel(name, x.dtype)
+    given = [value.data_ptr() if isinstance(value, Tensor) else value for value in arguments]
+    threads = min(torch.get_num_threads(), candidates) if x.numel() >= WORTH_SHARING else 1
     if threads == 1:
-        kernel(*arguments, 0, candidates)
+        kernel(*given, 0, candidates)
         return
     bounds = [candidates * part // threads for part in range(threads + 1)]
-    parts = [
-        _pool(threads).submit(kernel, *arguments, first, last) for first, last in itertools.pairwise(bounds)
-    ]
+    parts = [_pool(threads).submit(kernel, *given, first, last) for first, last in itertools.pairwise(bounds)]
     for part in parts:
         part.result()
 
@@ -160,21 +159,23 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="torchq_kernels")
 
 
-_POINTER, _COUNT = ctypes.c_void_p, ctypes.c_int64
-_TENSORS = {"values": (0, 2, 4, 6), "shifted": (0, 1, 2, 5), "passed": (0, 1, 4), "adam": (0, 1, 2, 3, 4, 5)}
-"""Which arguments of a kernel are pointers; all others are counts, or numbers where a list says so."""
-_ARGUMENTS = {"values": 10, "shifted": 9, "passed": 8, "adam": 12}
-_REAL_ARGUMENTS = {"adam": (7, 8, 9)}
+_ARGUMENTS = {
+    "values": "pipipipi",
+    "shifted": "ppppiipi",
+    "moment": "ppppii",
+    "slopes": "pppppii",
+    "returned": "ppppppppii",
+    "passed": "ppiipi",
+    "adam": "ppppppirrr",
+}
+"""What each kernel takes before the first and the last candidate: pointers, integers and reals."""
 
 
-@lru_cache(maxsize=8)
-def _kernel(name: str, dtype: torch.dtype) -> Kernel:
+@lru_cache(maxsize=32)
+def _kernel(name: str, dtype: torch.dtype) -> Callable[..., None]:
     found = getattr(library(), f"{name}_{str(dtype).removeprefix('torch.')}")
-    reals = _REAL_ARGUMENTS.get(name, ())
-    found.argtypes = [
-        _POINTER if place in _TENSORS[name] else _REALS[dtype] if place in reals else _COUNT
-        for place in range(_ARGUMENTS[name])
-    ]
+    kinds = {"p": ctypes.c_void_p, "i": ctypes.c_int64, "r": _REALS[dtype]}
+    found.argtypes = [kinds[letter] for letter in _ARGUMENTS[name] + "ii"]
     found.restype = None
-    kernel: Kernel = found
+    kernel: Callable[..., None] = found
     return kernel

@@ -8,7 +8,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#define TILE 2048
+#define TILE 2048 /* values that stay in the nearest cache */
+#define STRIP 128 /* columns whose sums are taken together */
+#define BLOCK 128 /* rows whose sums are taken before they are added to the others */
 
 #define REAL float
 #define INTEGER int32_t

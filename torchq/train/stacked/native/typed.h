@@ -82,11 +82,12 @@ void NAME(values)(const REAL *x, int64_t stride, REAL *out, int64_t count, const
     }
 }
 
-/* Quantized values of sums: offsets, one for each column, are added to x in place before.
+/* Quantized values of sums: x, times a factor for each column, plus an offset for each, which stays in x.
 
-   x and out: [candidates, rows, columns]; offset: [candidates, columns]. */
-void NAME(shifted)(REAL *restrict x, const REAL *restrict offset, REAL *out, int64_t rows, int64_t columns,
-                   const REAL *numbers, int64_t numbers_stride, int64_t first, int64_t last) {
+   x and out: [candidates, rows, columns]; factor (or null) and offset: [candidates, columns]. */
+void NAME(shifted)(REAL *restrict x, const REAL *restrict factor, const REAL *restrict offset, REAL *out,
+                   int64_t rows, int64_t columns, const REAL *numbers, int64_t numbers_stride, int64_t first,
+                   int64_t last) {
     const int64_t tile = columns < TILE ? TILE / columns : 1; /* rows that stay in the nearest cache */
     for (int64_t k = first; k < last; k++) {
         const REAL *add = offset + k * columns, *row = numbers + k * numbers_stride;
@@ -94,6 +95,9 @@ void NAME(shifted)(REAL *restrict x, const REAL *restrict offset, REAL *out, int
             const int64_t end = at + tile < rows ? at + tile : rows, from = (k * rows + at) * columns;
             for (int64_t r = at; r < end; r++) {
                 REAL *sum = x + (k * rows + r) * columns;
+                if (factor)
+                    for (int64_t c = 0; c < columns; c++)
+                        sum[c] *= factor[k * columns + c];
                 for (int64_t c = 0; c < columns; c++)
                     sum[c] += add[c];
             }
@@ -114,6 +118,96 @@ void NAME(passed)(REAL *restrict gradient, const REAL *restrict x, int64_t strid
             slope[i] = at[i] < above ? kept : (REAL)0;
         }
     }
+}
+
+/* [candidates, columns]: means over the rows whose share is not 0, where mean is null; of (x - mean)^2 else.
+   Sums are divided at the end, those of means counted from the first row: a column that never changes is its mean. */
+void NAME(moment)(const REAL *restrict x, const REAL *restrict share, const REAL *restrict mean, REAL *restrict out,
+                  int64_t rows, int64_t columns, int64_t first, int64_t last) {
+    REAL counted = 0;
+    for (int64_t r = 0; r < rows; r++)
+        counted += share[r] != 0;
+    for (int64_t k = first; k < last; k++)
+        for (int64_t left = 0; left < columns; left += STRIP) {
+            const int64_t width = columns - left < STRIP ? columns - left : STRIP;
+            const REAL *middle = mean ? mean + k * columns + left : x + k * rows * columns + left;
+            REAL total[STRIP] = {0}, part[STRIP];
+            for (int64_t at = 0; at < rows; at += BLOCK) {
+                const int64_t end = at + BLOCK < rows ? at + BLOCK : rows;
+                memset(part, 0, sizeof part);
+                for (int64_t r = at; r < end; r++) {
+                    const REAL *row = x + (k * rows + r) * columns + left;
+                    if (share[r] == 0)
+                        continue;
+                    if (mean)
+                        for (int64_t c = 0; c < width; c++)
+                            part[c] += (row[c] - middle[c]) * (row[c] - middle[c]);
+                    else
+                        for (int64_t c = 0; c < width; c++)
+                            part[c] += row[c] - middle[c];
+                }
+                for (int64_t c = 0; c < width; c++)
+                    total[c] += part[c];
+            }
+            for (int64_t c = 0; c < width; c++)
+                out[k * columns + left + c] = total[c] / counted + (mean ? 0 : middle[c]);
+        }
+}
+
+/* Sums over rows of gradient, and of gradient * (x - mean) (or gradient * x where mean is null). */
+void NAME(slopes)(const REAL *restrict gradient, const REAL *restrict x, const REAL *restrict mean,
+                  REAL *restrict sums, REAL *restrict along, int64_t rows, int64_t columns, int64_t first,
+                  int64_t last) {
+    for (int64_t k = first; k < last; k++)
+        for (int64_t left = 0; left < columns; left += STRIP) {
+            const int64_t width = columns - left < STRIP ? columns - left : STRIP;
+            REAL one[STRIP] = {0}, two[STRIP] = {0}, part[STRIP], other[STRIP], middle[STRIP] = {0};
+            if (mean)
+                memcpy(middle, mean + k * columns + left, width * sizeof(REAL));
+            for (int64_t at = 0; at < rows; at += BLOCK) {
+                const int64_t end = at + BLOCK < rows ? at + BLOCK : rows;
+                memset(part, 0, sizeof part);
+                memset(other, 0, sizeof other);
+                for (int64_t r = at; r < end; r++) {
+                    const REAL *slope = gradient + (k * rows + r) * columns + left;
+                    const REAL *row = x + (k * rows + r) * columns + left;
+                    for (int64_t c = 0; c < width; c++) {
+                        part[c] += slope[c];
+                        other[c] += slope[c] * (row[c] - middle[c]);
+                    }
+                }
+                for (int64_t c = 0; c < width; c++) {
+                    one[c] += part[c];
+                    two[c] += other[c];
+                }
+            }
+            memcpy(sums + k * columns + left, one, width * sizeof(REAL));
+            memcpy(along + k * columns + left, two, width * sizeof(REAL));
+        }
+}
+
+/* What a batch norm passes back through its statistics:
+   out = gradient * scale - share * (constant + slope * (x - mean)); without scale, gradient is not read.
+   All but gradient, x, out ([candidates, rows, columns]) and share ([rows]) are [candidates, columns];
+   out may be gradient or x. */
+void NAME(returned)(const REAL *gradient, const REAL *x, REAL *out, const REAL *restrict share,
+                    const REAL *restrict scale, const REAL *restrict constant, const REAL *restrict slope,
+                    const REAL *restrict mean, int64_t rows, int64_t columns, int64_t first, int64_t last) {
+    for (int64_t k = first; k < last; k++)
+        for (int64_t r = 0; r < rows; r++) {
+            const int64_t from = (k * rows + r) * columns, column = k * columns;
+            const REAL weight = share[r];
+            if (scale)
+                for (int64_t c = 0; c < columns; c++) {
+                    REAL moved = constant[column + c] + slope[column + c] * (x[from + c] - mean[column + c]);
+                    out[from + c] = gradient[from + c] * scale[column + c] - weight * moved;
+                }
+            else
+                for (int64_t c = 0; c < columns; c++) {
+                    REAL moved = constant[column + c] + slope[column + c] * (x[from + c] - mean[column + c]);
+                    out[from + c] = -weight * moved;
+                }
+        }
 }
 
 /* AdamW (arXiv:1711.05101) as program.py has it; rows, moments and masks are [candidates, count]. */
