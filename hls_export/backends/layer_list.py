@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hls_export.backends.kept_transposes import keep_transposes
 from hls_export.backends.layer_dicts import layer
 from hls_export.backends.layer_view import Layer, View, constant, format_of, moves_nothing, raw_format
 from hls_export.hardware import (
@@ -50,7 +51,7 @@ def layer_list(placed: Placed, names: Mapping[str, str], io_type: str) -> list[L
         types = {"result": _result(placed.graph.node(carried), placed.graph), **types}
         layers.append(Layer(node, carried, spec, types))
         view.at[node.name] = view.names[node.name]
-    return layers
+    return keep_transposes(layers, placed) if io_type == "io_parallel" else layers
 
 
 def _result(node: Node, graph: HardwareGraph) -> FixedPoint:

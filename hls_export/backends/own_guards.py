@@ -1,4 +1,4 @@
-"""Every header of a project under a guard of its own: of two that share one, the compiler skips the second."""
+"""Every header of a project under a guard of its own; of two that share one, the second is skipped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _GUARD = re.compile(r"^#ifndef (\w+)\n#define \1$", re.MULTILINE)
 
 
 def own_guards(work: Path) -> None:
-    """Rename the guard of a header that has another one's.
+    r"""Rename the guard of a header that has another one's.
 
     hls4ml 1.3 gives ``nnet_sepconv1d_latency.h`` the guard of ``nnet_sepconv2d_latency.h``: a network with
     depthwise convolutions in one and in two dimensions does not compile.
@@ -21,7 +21,7 @@ def own_guards(work: Path) -> None:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> for name in ("a.h", "b.h"):
-        ...     _ = (folder / name).write_text("#ifndef A_H_\\n#define A_H_\\n#endif\\n")
+        ...     _ = (folder / name).write_text("#ifndef A_H_\n#define A_H_\n#endif\n")
         >>> own_guards(folder)
         >>> [(folder / name).read_text().split()[1] for name in ("a.h", "b.h")]
         ['A_H_', 'A_H_OF_B_H_']
