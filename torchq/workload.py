@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from torchq.formats import FixedPoint, Format
+from torchq.formats import FixedPoint, Format, ScaledSigns
 
 UNQUANTIZED_BITS = 32
 """The width at which a tensor without a format is counted: a float32."""
@@ -238,6 +238,8 @@ class Workload:
 def total_bits(format: Format | None, shape: tuple[int, ...]) -> int:
     """The bits of a tensor of this shape; formats per channel or element are summed element by element.
 
+    Signs are counted without the scales of their channels.
+
     Example:
         >>> total_bits(FixedPoint(np.array([[2], [3]]), 1), (2, 4))
         20
@@ -247,6 +249,8 @@ def total_bits(format: Format | None, shape: tuple[int, ...]) -> int:
     count = math.prod(shape)
     if format is None:
         return UNQUANTIZED_BITS * count
+    if isinstance(format, ScaledSigns):
+        return format.signs.width * count
     if isinstance(format, FixedPoint) and not format.is_scalar:
         return int(np.broadcast_to(np.asarray(format.width), shape).sum())
     return int(format.width) * count

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from torchq.errors import CostError
-from torchq.formats import FixedPoint, Format
+from torchq.formats import FixedPoint, Format, ScaledSigns
 from torchq.workload import UNQUANTIZED_BITS, Geometry, TensorSpec, Workload
 
 Array = npt.NDArray[Any]
@@ -33,6 +33,8 @@ def widths(format: Format | None, shape: tuple[int, ...]) -> int | Array:
     """
     if format is None:
         return UNQUANTIZED_BITS
+    if isinstance(format, ScaledSigns):
+        return format.signs.width
     if isinstance(format, FixedPoint) and not format.is_scalar:
         return np.broadcast_to(np.asarray(format.width), shape)
     return int(format.width)
@@ -40,7 +42,7 @@ def widths(format: Format | None, shape: tuple[int, ...]) -> int | Array:
 
 def mean_width(format: Format | None) -> float:
     """The mean bits of a value, the sign included."""
-    if isinstance(format, FixedPoint) and not format.is_scalar:
+    if isinstance(format, FixedPoint) and not (format.is_scalar or isinstance(format, ScaledSigns)):
         return float(np.mean(np.broadcast_to(np.asarray(format.width), format.shape)))
     return float(widths(format, ()))
 

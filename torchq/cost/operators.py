@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from torchq.formats import Binary, FixedPoint, Format, PowerOfTwo, Ternary
+from torchq.formats import Binary, FixedPoint, Format, PowerOfTwo, ScaledSigns, Ternary
 from torchq.formats.arithmetic import widest
 from torchq.workload import UNQUANTIZED_BITS
 
@@ -86,8 +86,8 @@ class Multiplier:
 def operand(format: Format | None) -> Operand:
     """The operand of a number format; without a format, a 32-bit float.
 
-    A format per channel or element counts as the widest of it. ``ap_ufixed<1,1>`` has the values 0 and 1 and
-    is a binary, as in QTools.
+    A format per channel or element counts as the widest of it; of signs the scales do not count, whatever
+    their channels. ``ap_ufixed<1,1>`` has the values 0 and 1 and is a binary, as in QTools.
 
     Example:
         >>> operand(FixedPoint(6, 1))
@@ -97,6 +97,8 @@ def operand(format: Format | None) -> Operand:
     """
     if format is None:
         return Operand(Sort.FLOAT, UNQUANTIZED_BITS, -1, True)
+    if isinstance(format, ScaledSigns):
+        return operand(format.signs)
     if isinstance(format, FixedPoint):
         f = widest(format)
         bits, integer, signed = int(f.width), int(f.integer), bool(f.signed)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from torchq.cost.operators import Operand, operand
-from torchq.formats import FixedPoint, Format
+from torchq.formats import FixedPoint, Format, ScaledSigns
 from torchq.workload import Workload
 
 Elements = tuple[list[Operand], npt.NDArray[np.intp]]
@@ -58,7 +58,7 @@ def operand_pairs(work: Workload) -> list[tuple[Operand, Operand, float]]:
 
 def _elements(format: Format | None, shape: tuple[int, ...]) -> Elements | None:
     """None where one format holds for all."""
-    if not isinstance(format, FixedPoint) or format.is_scalar:
+    if not isinstance(format, FixedPoint) or format.is_scalar or isinstance(format, ScaledSigns):
         return None
     columns: list[Any] = [np.broadcast_to(f, shape) for f in (format.width, format.integer, format.signed)]
     rows = np.stack([np.asarray(c, dtype=np.int64).ravel() for c in columns], axis=1)

@@ -13,6 +13,7 @@ from torchq.formats.rounding import Rounding as Rounding
 from torchq.formats.rounding import in_steps as in_steps
 from torchq.formats.rounding import round_to_integer as round_to_integer
 from torchq.formats.rounding import wrapped as wrapped
+from torchq.formats.signs import ScaledSigns as ScaledSigns
 
 Format = FixedPoint | Ternary | Binary | PowerOfTwo | Float
 """Any number format. All have ``width``, ``signed``, ``as_fixed()`` and a text form."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,12 +76,11 @@ def moved_format(format: Format | None, shape: tuple[int, ...], indices: Indices
         values = np.asarray(field)
         return field if values.ndim == 0 else thin(np.broadcast_to(values, shape).reshape(-1)[indices])
 
-    return FixedPoint(
-        carried(format.width),
-        carried(format.integer),
-        carried(format.signed),
-        format.rounding,
-        format.overflow,
+    return replace(
+        format,
+        width=carried(format.width),
+        integer=carried(format.integer),
+        signed=carried(format.signed),
     )
 
 

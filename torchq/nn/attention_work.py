@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -103,6 +104,4 @@ def _of_rows(format: Format | None, shape: tuple[int, ...], rows: slice) -> Form
     def cut(field: Any) -> Any:
         return field if np.ndim(field) == 0 else np.broadcast_to(field, shape)[rows]
 
-    return FixedPoint(
-        cut(format.width), cut(format.integer), cut(format.signed), format.rounding, format.overflow
-    )
+    return replace(format, width=cut(format.width), integer=cut(format.integer), signed=cut(format.signed))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchq.formats import Binary, FixedPoint, Float, Format
+from torchq.formats import Binary, Float, Format, ScaledSigns
 from torchq.quantizers.base import flag
 from torchq.quantizers.bits import signs
 from torchq.quantizers.registry import register
@@ -28,15 +28,13 @@ class BinaryValues(ScaledQuantizer):
 
     @property
     def format(self) -> Format:
-        """``Binary``; fixed point (which holds both values) if the scales differ by channel."""
+        """``Binary``; ``ScaledSigns`` if the scales differ by channel."""
         exponent = self.exponents()
         if exponent is None:
             return Float()
         if isinstance(exponent, int):
             return Binary(2.0**exponent, use_01=self.use_01)
-        if self.use_01:
-            return FixedPoint(1, 1 + exponent, signed=False)
-        return FixedPoint(2, 2 + exponent, overflow="SAT_SYM")  # type: ignore[arg-type]
+        return ScaledSigns.of(Binary(use_01=self.use_01), exponent)
 
     def codes(self, sign: Tensor) -> Tensor:
         """0 and 1 instead of -1 and +1 if so told."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchq.formats import Binary, FixedPoint, Float, Format
+from torchq.formats import Binary, FixedPoint, Float, Format, ScaledSigns
 from torchq.quantizers.base import flag, whole
 from torchq.quantizers.core import fake_quantize, fitting
 from torchq.quantizers.registry import register
@@ -142,7 +142,7 @@ class quantized_bits(ScaledQuantizer):
             return Float()
         if self._sign:
             scale = 2.0**exponent
-            return Binary(float(scale)) if isinstance(exponent, int) else _binary_grid(exponent)
+            return Binary(float(scale)) if isinstance(exponent, int) else ScaledSigns.of(Binary(), exponent)
         return FixedPoint.from_qkeras(
             self._bits, self.integer + exponent, keep_negative=self.keep_negative, symmetric=self.symmetric
         )
@@ -228,7 +228,3 @@ def _scales(cls: type[quantized_bits], value: Any) -> Any:
     if tensor.numel() == 0 or not bool(torch.isfinite(tensor).all()) or not bool((tensor > 0).all()):
         raise cls.fault(f"post_training_scale must be above 0, got {value!r}")
     return tensor.tolist()
-
-
-def _binary_grid(exponent: Any) -> FixedPoint:
-    return FixedPoint(2, 2 + exponent, overflow="SAT_SYM")  # type: ignore[arg-type]

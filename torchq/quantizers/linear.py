@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchq.formats import Binary, FixedPoint, Float, Format
+from torchq.formats import Binary, FixedPoint, Float, Format, ScaledSigns
 from torchq.quantizers.base import flag, whole
 from torchq.quantizers.core import blend, fake_quantize, fitting, straight_through
 from torchq.quantizers.registry import register
@@ -117,7 +117,7 @@ class quantized_linear(ScaledQuantizer):
         if self._sign:
             if isinstance(exponent, int):
                 return Binary(0.5 * self._step * 2.0**exponent)
-            return FixedPoint(2, 1 + self.integer + exponent, overflow="SAT_SYM")  # type: ignore[arg-type]
+            return ScaledSigns.of(Binary(), exponent + self.integer - 1)
         return FixedPoint.from_qkeras(
             self._bits, self.integer + exponent, keep_negative=self.keep_negative, symmetric=self.symmetric
         )

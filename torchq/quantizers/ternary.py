@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from torchq.formats import FixedPoint, Float, Format, Ternary
+from torchq.formats import Float, Format, ScaledSigns, Ternary
 from torchq.quantizers.base import flag, real, whole
 from torchq.quantizers.registry import register
 from torchq.quantizers.rounding import stochastic
@@ -31,13 +31,13 @@ class TernaryValues(ScaledQuantizer):
 
     @property
     def format(self) -> Format:
-        """``Ternary``; fixed point if the scales differ by channel."""
+        """``Ternary``; ``ScaledSigns`` if the scales differ by channel."""
         exponent = self.exponents()
         if exponent is None:
             return Float()
         if isinstance(exponent, int):
             return Ternary(2.0**exponent)
-        return FixedPoint(2, 2 + exponent, overflow="SAT_SYM")  # type: ignore[arg-type]
+        return ScaledSigns.of(Ternary(), exponent)
 
     def reduced(self, x: Tensor) -> tuple[int, ...]:
         """The axes over which a channel's largest value or deviation is taken."""

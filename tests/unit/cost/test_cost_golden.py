@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from qtools_golden import FOLDER, Run, models, runs
 
 from torchq.cost import Energy, estimate
 from torchq.cost.energy import PARTS
+from torchq.formats import Binary, ScaledSigns, Ternary
 from torchq.workload import Workload
 
 RUNS = runs()
@@ -65,6 +68,23 @@ def test_network_totals_equal_qtools(run: Run) -> None:
         # QTools cuts both totals to whole pJ.
         assert recorded["energy_sum"] - margin <= total["energy_pj"] < recorded["energy_sum"] + 1 + margin
         assert recorded["total_cost"] <= total["energy_pj_all"] + 1e-6 < recorded["total_cost"] + 1 + 1e-6
+
+
+def by_channel(work: Workload) -> Workload:
+    """The same layer with a scale for each of its outputs, where its weights are signs."""
+    weight = work.weight
+    if weight is None or not isinstance(weight.format, Ternary | Binary):
+        return work
+    powers = (np.arange(weight.shape[-1]) % 5 - 3).reshape((1,) * (len(weight.shape) - 1) + (-1,))
+    return replace(work, weight=replace(weight, format=ScaledSigns.of(weight.format, powers)))
+
+
+@pytest.mark.parametrize("run", [run for run in RUNS if run.name[:3] == "HET"], ids=lambda run: run.name)
+def test_signs_with_a_scale_for_each_output_cost_what_qtools_says_of_signs(run: Run) -> None:
+    scaled = replace(run, workloads=tuple(map(by_channel, run.workloads)))
+    assert sum(a is not b for a, b in zip(scaled.workloads, run.workloads, strict=True)) == 2
+    test_each_part_of_each_layer_equals_qtools(scaled)
+    assert estimate(scaled.workloads, targets=["bits"]).total["bits"] == run.bits
 
 
 @pytest.mark.parametrize("run", COUNTED, ids=lambda run: run.name)

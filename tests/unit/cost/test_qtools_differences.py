@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from cost_networks import RELU, SIX, SIXTEEN, dense
 from qtools_golden import Run, runs
 from torch import nn
@@ -383,6 +384,24 @@ def test_ternary_and_binary_have_qtools_integer_bits() -> None:
 def test_alpha_does_not_change_a_price() -> None:
     for one, other in ((Ternary(), Ternary(0.25)), (Binary(), Binary(0.3))):
         assert Energy().price([dense(one, RELU, SIX)]) == Energy().price([dense(other, RELU, SIX)])
+
+
+def test_scales_that_are_found_for_each_channel_do_not_change_a_price_either() -> None:
+    torch.manual_seed(0)
+    for name, width in (("ternary", 2), ("binary", 1)):
+        found, given = (
+            QLinear(16, 8, weight_quantizer=f"{name}(alpha={a})", bias_quantizer=B) for a in ("'auto_po2'", 1)
+        )
+        with torch.no_grad():
+            found.weight.mul_(torch.exp2(torch.arange(8.0))[:, None])
+        models = [nn.Sequential(QInput(W), layer).eval() for layer in (found, given)]
+        for model in models:
+            model(torch.ones(1, 16))
+        one, other = (estimate(model, (16,)).total for model in models)
+        for figure in ("energy_pj", "energy_pj_op_cost", "energy_pj_parameters", "bits", "bits_weight"):
+            assert one[figure] == other[figure]
+        assert one["bits"] == 8 * 16 * width + 8 * 6
+        assert str(found.weight_quantizer.format).startswith(f"{name}<")
 
 
 def test_a_signed_product_is_one_bit_narrower_than_its_operands() -> None:
