@@ -22,7 +22,7 @@ from torchq.errors import SearchError, TorchqError
 from torchq.scheme import Scheme
 from torchq.search import Space, TrialInfo
 from torchq.search.evaluation import Job
-from torchq.search.space_settings import Settings
+from torchq.search.space_settings import ACTIVATIONS, Settings
 from torchq.train import History
 from torchq.train.device import pick_device
 from torchq.train.loop import Loss, Samples
@@ -172,9 +172,18 @@ class TrainAndPrice:
 
     @property
     def priced_early(self) -> bool:
-        """Whether all costs follow from a scheme alone."""
-        slots = {knob.slot for knob in self.space.knobs}
-        return self.prices.by_formats and not slots & {"fold", "activation", "pruning"}
+        """Whether all costs follow from a scheme alone; scales that training will find count as 1.
+
+        A quantizer in an activation's place costs the same alone and behind a relu, a folded batch norm
+        whenever it is folded; so they are no obstacles. A ``tanh``, or a batch norm that stays, is.
+        """
+        rebuilt = any(
+            knob.slot == "pruning"
+            or (knob.slot == "fold" and "apart" in knob.options)
+            or (knob.slot == "activation" and any(option in ACTIVATIONS for option in knob.options))
+            for knob in self.space.knobs
+        )
+        return self.prices.by_formats and not rebuilt
 
     # ------------------------------------------------------------------ what it does
 

@@ -91,6 +91,7 @@ def autoqkeras_of(recipe: Recipe, model: nn.Module) -> AutoQKerasSearch:
         input=search.input,
         learning_rate=search.train.learning_rate,
         base=fixed_scheme(recipe) if search.fixed else None,
+        fold=search.fold or (),
     )
 
 

@@ -23,7 +23,7 @@ from torchq.scheme import CLASS, REGEX
 Fault = tuple[Path, str]
 """Where in the file, and a sentence."""
 
-_SPACE_KEYS = ("limits", "tune_filters", "tune_filters_exceptions", "multipliers", "learning_rate", "fold")
+_SPACE_KEYS = ("limits", "tune_filters", "tune_filters_exceptions", "multipliers", "learning_rate")
 
 
 def priced_in(recipe: Recipe) -> Iterator[tuple[Path, str]]:

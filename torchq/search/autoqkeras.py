@@ -82,6 +82,7 @@ def from_autoqkeras(
     input: str | Sequence[str] = "quantized_bits(8,0,alpha=1)",
     learning_rate: float = 1e-2,
     base: Scheme | None = None,
+    fold: Sequence[str] = (),
 ) -> AutoQKerasSearch:
     """Read a configuration of AutoQKeras.
 
@@ -94,6 +95,8 @@ def from_autoqkeras(
         input: the quantizer of its input, or several; AutoQKeras leaves the input alone, hardware cannot.
         learning_rate: what ``learning_rate_optimizer`` varies.
         base: quantizers of the layers that ``limit`` does not mean.
+        fold: how batch norms are folded, for which AutoQKeras has no word: ``"train"`` (the default), or
+            ``"now"``; or both, to choose from.
 
     Raises:
         SearchError: an unknown argument, a limit that means no layer or leaves no option, or a layer without
@@ -129,6 +132,7 @@ def from_autoqkeras(
         input=[input] if isinstance(input, str) else input,
         filters=_filters(config),
         learning_rate=[learning_rate * m for m in RATES] if config.get("learning_rate_optimizer") else (),
+        fold=fold,
     )
     searcher, options_ = _searcher(config)
     return AutoQKerasSearch(

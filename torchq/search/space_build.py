@@ -106,7 +106,7 @@ def build_space(
         limits: key -> slot -> most bits, or the only options that are left.
         filters: numbers of neurons by multiples of what there is.
         learning_rate: rates to choose from.
-        fold: ways of folding batch norms to choose from.
+        fold: ways of folding batch norms to choose from; of one way all are folded.
 
     Raises:
         SearchError: a key that means no layer, a slot that the layer does not have, nothing to search, or
@@ -147,9 +147,9 @@ def build_space(
                 knobs.append(knob)
     knobs += _filter_knobs(filters or Filters(), known, taken)
     knobs, scheme = _with_input(knobs, scheme, input)
-    knobs += [Knob.fold(fold)] if len(fold) > 1 else []
+    knobs += [Knob.fold(fold)] if fold else []
     knobs += [Knob.learning_rate(learning_rate)] if learning_rate else []
-    if not knobs:
+    if all(knob.slot == "fold" and len(knob.options) == 1 for knob in knobs):
         raise SearchError(
             "the search space is empty: every slot has one option",
             hint="give at least one slot two options",

@@ -96,6 +96,22 @@ def test_prices_without_tracing_are_prices_with_tracing() -> None:
         assert evaluate.price(scheme) == {k: metrics[k] for k in ("bits", "energy_pj")}
 
 
+def test_quantizers_in_the_place_of_activations_are_priced_before_training() -> None:
+    texts = ("binary()", "ternary()", "quantized_relu(4,2)", "quantized_bits(5,1,alpha=1)")
+    where = space(Knob("relu1.activation", "relu1", "activation", texts))
+    evaluate = evaluation(where)
+    assert evaluate.priced_early
+    for place in range(len(texts)):
+        point = {"fc1.weight": 1, "fc1.units": 1, "relu1.activation": place}
+        (trained,) = evaluate.trained([(where.scheme(point), TrialInfo(0, 0, point, 0.1))])
+        assert not isinstance(trained, TorchqError)
+        alone = type(trained.model.get_submodule("relu1")).__name__
+        assert alone == ("QReLU" if texts[place].startswith("quantized_relu") else "QActivation")
+        exact = estimate(trained.model, (3,)).total
+        early = evaluate.price(where.scheme(point))
+        assert early == pytest.approx({name: exact[name] for name in early}, rel=1e-12)
+
+
 def test_fidelity_is_a_part_of_the_epochs() -> None:
     evaluate = evaluation(training=Training(epochs=8, batch_size=64))
     for fidelity, epochs in ((1.0, 8), (0.5, 4), (0.01, 1)):
@@ -156,6 +172,20 @@ def test_batch_norms_folded_before_while_and_never() -> None:
         assert not isinstance(trained, TorchqError)
         kinds.append(type(trained.model.get_submodule("fc1")).__name__)
     assert kinds == ["QLinear", "QLinearBatchNorm1d", "QLinear"]
+    assert not evaluate.priced_early
+
+
+@pytest.mark.parametrize("fold", ["now", "train"])
+def test_folded_batch_norms_are_priced_before_training(fold: str) -> None:
+    where = space(Knob.fold([fold]))
+    evaluate = evaluation(where, model=network(batch_norm=True))
+    point = {"fc1.weight": 2, "fc1.units": 1, "fold": 0}
+    (trained,) = evaluate.trained([(where.scheme(point), TrialInfo(0, 0, point, 0.1))])
+    assert not isinstance(trained, TorchqError)
+    folded = type(trained.model.get_submodule("fc1")).__name__
+    assert folded == ("QLinear" if fold == "now" else "QLinearBatchNorm1d")
+    early = evaluate.price(where.scheme(point))
+    assert early == pytest.approx({name: trained.metrics[name] for name in early}, rel=1e-12)
 
 
 def _elsewhere(evaluate: TrainAndPrice, job: Job, answer: object) -> None:

@@ -106,6 +106,17 @@ def test_batch_norms_are_folded_whether_the_limit_names_them_or_not() -> None:
     )
 
 
+def test_batch_norms_are_folded_as_told() -> None:
+    net = jets_mlp(units=(8,), batch_norm=True)
+    plain = from_autoqkeras({"limit": LIMIT}, net).space
+    now = from_autoqkeras({"limit": LIMIT}, net, fold=["now"]).space
+    assert now.cardinality == plain.cardinality
+    point = {knob.name: 0 for knob in now.knobs}
+    assert (now.settings(point).fold, now.scheme(point)) == ("now", plain.scheme(plain.at(0.0)))
+    both = from_autoqkeras({"limit": LIMIT}, net, fold=["now", "train"]).space
+    assert both.cardinality == 2 * plain.cardinality
+
+
 def test_the_learning_rate_becomes_a_knob() -> None:
     assert read(learning_rate_optimizer=True)["learning_rate"][1] == pytest.approx(
         (5e-3, 6.5e-3, 8e-3, 9.5e-3, 1.1e-2)

@@ -98,6 +98,12 @@ def test_training_and_folding_stand_last_and_the_input_first() -> None:
     assert settings.to_dict() == {"learning_rate": 1e-3, "pruning": {"fc3": 0.5}, "fold": "now"}
 
 
+def test_one_way_of_folding_is_kept() -> None:
+    space = build_space(NET, {"fc1": {"weight": BITS}}, fold=["apart"])
+    assert space.cardinality == 3
+    assert space.settings({"fc1.weight": 1, "fold": 0}).fold == "apart"
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
@@ -115,6 +121,10 @@ def test_training_and_folding_stand_last_and_the_input_first() -> None:
         ),
         (
             lambda: build_space(NET, {"fc1": {"weight": BITS[:1]}}),
+            "the search space is empty: every slot has one option; give at least one slot two options",
+        ),
+        (
+            lambda: build_space(NET, {"fc1": {"weight": BITS[:1]}}, fold=["now"]),
             "the search space is empty: every slot has one option; give at least one slot two options",
         ),
         (
