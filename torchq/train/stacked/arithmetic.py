@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
 from torch import Tensor
 
 from torchq.train.stacked import formulas
@@ -10,7 +13,45 @@ from torchq.train.stacked.numbers import Families
 
 
 class Arithmetic:
-    """Quantizers, their gradients and Adam, by torch."""
+    """Quantizers, their gradients, the loss and Adam, by torch."""
+
+    def step(self) -> AbstractContextManager[None]:
+        """In it, what is made is not read after it, so that its memory may serve the next step."""
+        return nullcontext()
+
+    def picked(self, x: Tensor, order: Tensor) -> Tensor:
+        """The samples of each candidate's batch.
+
+        Args:
+            x: ``[samples, ...]``.
+            order: ``[candidates, batch]``.
+        """
+        return x[order]
+
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        """The matrix products of all candidates."""
+        return torch.bmm(a, b)
+
+    def sums(self, x: Tensor) -> Tensor:
+        """Sums over the rows, ``[candidates, 1, columns]``."""
+        return x.sum(1, keepdim=True)
+
+    def cross_entropy(self, logits: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean cross entropy of each candidate, and its gradient.
+
+        Args:
+            logits: ``[candidates, batch, classes]``.
+            y: ``[candidates, batch]``, or one for all.
+            share: how much each row counts, ``[batch]``.
+        """
+        shifted = logits - logits.amax(-1, keepdim=True)
+        powers = torch.exp(shifted)
+        total = powers.sum(-1, keepdim=True)
+        classes = torch.arange(logits.shape[-1], device=logits.device)
+        right = (classes == y.unsqueeze(-1)).to(logits.dtype)
+        lost = torch.log(total) - (shifted * right).sum(-1, keepdim=True)
+        weight = share.unsqueeze(-1)
+        return (lost * weight).sum((1, 2)), (powers / total - right) * weight
 
     def values(self, x: Tensor, numbers: Tensor, families: Families, mask: Tensor | None = None) -> Tensor:
         """Quantized values, see :func:`torchq.train.stacked.formulas.values`; times the mask."""

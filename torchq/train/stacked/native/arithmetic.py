@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -34,6 +35,58 @@ class NativeArithmetic(Arithmetic):
 
     def __init__(self) -> None:
         library()
+        self._kept: list[Tensor] = []
+        self._next: int | None = None
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """As the base: a step asks for the same memory in the same order as the one before it.
+
+        Asked from the system in every step, and given back, it would cost more than the arithmetic.
+        """
+        self._next = 0
+        try:
+            yield
+        finally:
+            self._next = None
+
+    def _new(self, x: Tensor, *shape: int) -> Tensor:
+        """Memory of the type of ``x``, not filled."""
+        if self._next is None:
+            return x.new_empty(shape)
+        place, self._next = self._next, self._next + 1
+        if place < len(self._kept):
+            found = self._kept[place]
+            if found.shape == shape and found.dtype == x.dtype:
+                return found
+        self._kept[place:] = [x.new_empty(shape)]
+        return self._kept[place]
+
+    def picked(self, x: Tensor, order: Tensor) -> Tensor:
+        """As the base."""
+        found = self._new(x, order.numel(), *x.shape[1:])
+        torch.index_select(x, 0, order.reshape(-1), out=found)
+        return found.view(*order.shape, *x.shape[1:])
+
+    def product(self, a: Tensor, b: Tensor) -> Tensor:
+        """As the base."""
+        return torch.bmm(a, b, out=self._new(a, len(a), a.shape[1], b.shape[2]))
+
+    def sums(self, x: Tensor) -> Tensor:
+        """As the base."""
+        x = x.contiguous()
+        found = x.new_empty(len(x), 1, x.shape[2])
+        _run("total", x, len(x), x, found, x.shape[1], x.shape[2])
+        return found
+
+    def cross_entropy(self, logits: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """As the base."""
+        count, rows, classes = logits.shape
+        value, gradient = logits.new_empty(count), self._new(logits, count, rows, classes)
+        y = y.expand(count, rows).contiguous()
+        strides = logits.stride()
+        _run("entropy", logits, count, logits, *strides, y, share, value, gradient, rows, classes)
+        return value, gradient
 
     def values(self, x: Tensor, numbers: Tensor, families: Families, mask: Tensor | None = None) -> Tensor:
         """As the base; where a scale is found, torch does it for all and what belongs there is taken."""
@@ -44,7 +97,7 @@ class NativeArithmetic(Arithmetic):
             source = source.contiguous()
         if mask is not None and not _dense(mask):
             mask = mask.contiguous()
-        made = source.new_empty((count, *source.shape[1:]))
+        made = self._new(source, count, *source.shape[1:])
         each = made[0].numel()
         step, mask_step = (0 if t is None or len(t) == 1 else t.stride(0) for t in (source, mask))
         _run("values", made, count, source, step, made, each, numbers, numbers.stride(0), mask, mask_step)
@@ -62,7 +115,7 @@ class NativeArithmetic(Arithmetic):
         held = [x, offset] if factor is None else [x, offset, factor]
         if len(x) != len(numbers) or not all(tensor.is_contiguous() for tensor in held):
             return super().shifted(x, factor, offset, numbers, families)
-        made = torch.empty_like(x)
+        made = self._new(x, *x.shape)
         rows, columns = x.shape[1:]
         _run("shifted", x, len(x), x, factor, offset, made, rows, columns, numbers, numbers.stride(0))
         return x, made
@@ -166,6 +219,8 @@ _ARGUMENTS = {
     "slopes": "pppppii",
     "returned": "ppppppppii",
     "passed": "ppiipi",
+    "total": "ppii",
+    "entropy": "piiippppii",
     "adam": "ppppppirrr",
 }
 """What each kernel takes before the first and the last candidate: pointers, integers and reals."""

@@ -210,6 +210,70 @@ void NAME(returned)(const REAL *gradient, const REAL *x, REAL *out, const REAL *
         }
 }
 
+/* Sums over rows, [candidates, columns]. */
+void NAME(total)(const REAL *restrict x, REAL *restrict out, int64_t rows, int64_t columns, int64_t first,
+                 int64_t last) {
+    for (int64_t k = first; k < last; k++)
+        for (int64_t left = 0; left < columns; left += STRIP) {
+            const int64_t width = columns - left < STRIP ? columns - left : STRIP;
+            REAL total[STRIP] = {0}, part[STRIP];
+            for (int64_t at = 0; at < rows; at += BLOCK) {
+                const int64_t end = at + BLOCK < rows ? at + BLOCK : rows;
+                memset(part, 0, sizeof part);
+                for (int64_t r = at; r < end; r++) {
+                    const REAL *row = x + (k * rows + r) * columns + left;
+                    for (int64_t c = 0; c < width; c++)
+                        part[c] += row[c];
+                }
+                for (int64_t c = 0; c < width; c++)
+                    total[c] += part[c];
+            }
+            memcpy(out + k * columns + left, total, width * sizeof(REAL));
+        }
+}
+
+/* The mean cross entropy of each candidate and its gradient.
+
+   logits: [candidates, rows, classes] with the strides given; y: [candidates, rows]; share: [rows];
+   value: [candidates]; gradient: [candidates, rows, classes]. */
+void NAME(entropy)(const REAL *restrict logits, int64_t of_candidate, int64_t of_row, int64_t of_class,
+                   const int64_t *restrict y, const REAL *restrict share, REAL *restrict value,
+                   REAL *restrict gradient, int64_t rows, int64_t classes, int64_t first, int64_t last) {
+    const int64_t tile = classes < TILE ? TILE / classes : 1;
+    for (int64_t k = first; k < last; k++) {
+        REAL whole = 0;
+        for (int64_t at = 0; at < rows; at += tile) {
+            const int64_t end = at + tile < rows ? at + tile : rows;
+            REAL *slope = gradient + (k * rows + at) * classes, part = 0;
+            for (int64_t r = at; r < end; r++) {
+                const REAL *from = logits + k * of_candidate + r * of_row;
+                REAL *to = slope + (r - at) * classes, top = from[0];
+                for (int64_t c = 1; c < classes; c++) {
+                    const REAL v = from[c * of_class];
+                    top = v > top || v != v ? v : top;
+                }
+                for (int64_t c = 0; c < classes; c++)
+                    to[c] = from[c * of_class] - top;
+                part -= to[y[k * rows + r]] * share[r];
+            }
+            for (int64_t i = 0; i < (end - at) * classes; i++)
+                slope[i] = EXPONENTIAL(slope[i]);
+            for (int64_t r = at; r < end; r++) {
+                REAL *to = slope + (r - at) * classes, total = 0;
+                for (int64_t c = 0; c < classes; c++)
+                    total += to[c];
+                part += LOGARITHM(total) * share[r];
+                const REAL scale = share[r] / total;
+                for (int64_t c = 0; c < classes; c++)
+                    to[c] *= scale;
+                to[y[k * rows + r]] -= share[r];
+            }
+            whole += part;
+        }
+        value[k] = whole;
+    }
+}
+
 /* AdamW (arXiv:1711.05101) as program.py has it; rows, moments and masks are [candidates, count]. */
 void NAME(adam)(REAL *restrict rows, REAL *restrict one, REAL *restrict two, const REAL *restrict slope,
                 const REAL *restrict masks, const REAL *lr, int64_t count, REAL decay, REAL scale, REAL root,
