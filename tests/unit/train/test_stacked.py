@@ -18,13 +18,14 @@ from torchq.scheme import Scheme
 from torchq.train import EpochRecord, History, fit
 from torchq.train.stacked import StackReport, fit_many
 from torchq.train.stacked.arithmetic import Arithmetic
-from torchq.train.stacked.chain import Chain, chain_of
+from torchq.train.stacked.chain import Chain
 from torchq.train.stacked.chunks import chunk_size
 from torchq.train.stacked.formulas import columns, passed, values
 from torchq.train.stacked.layout import Layout
 from torchq.train.stacked.native.build import lack, library
 from torchq.train.stacked.numbers import FIELDS, Families, Numbers, numbers_of
 from torchq.train.stacked.program import train_step
+from torchq.train.stacked.reading import chain_of
 
 
 def samples(rows: int, seed: int) -> tuple[Tensor, Tensor]:

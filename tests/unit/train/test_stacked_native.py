@@ -10,11 +10,12 @@ import torchq.quantizers as zoo
 from tests.unit.train.test_stacked import network
 from torchq.train.stacked import fit_many, native
 from torchq.train.stacked.arithmetic import Arithmetic
-from torchq.train.stacked.chain import Chain, chain_of
+from torchq.train.stacked.chain import Chain
 from torchq.train.stacked.formulas import columns
 from torchq.train.stacked.layout import Layout
 from torchq.train.stacked.numbers import Families, Numbers, numbers_of
 from torchq.train.stacked.programs import chosen, plain
+from torchq.train.stacked.reading import chain_of
 from torchq.train.stacked.traced import compiled, lack
 
 QUANTIZERS = (

@@ -31,10 +31,10 @@ def chunk_size(layout: Layout, rows: int, device: torch.device) -> int:
     item = torch.finfo(layout.dtype).bits // 8
     parameters = 4 * sum(place.count for place in layout.parameters())
     kept = sum(
-        width * (3 if kind == "folded" else 1)
-        for (kind, _), width in zip(layout.links, layout.widths, strict=True)
+        width * positions * (3 if kind == "folded" else 1)
+        for (kind, _), width, positions in zip(layout.links, layout.widths, layout.positions, strict=True)
     )
-    step = item * (rows * (layout.inputs + kept) + parameters)
+    step = item * (rows * (layout.inputs * layout.reads[0] + kept) + parameters)
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return max(min(int(free * GPU_SHARE / (3 * step)), 8 * MOST), LEAST)

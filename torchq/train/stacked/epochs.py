@@ -78,7 +78,8 @@ class Training:
         prune_due(stack, 0)
         self._shares = [_share(batch, settings, self.layout.dtype) for batch in settings.batches]
         rows = LOOK_ROWS if programs.traced else min(LOOK_ROWS, len(settings.valid_x))
-        self._looks = _chunks(settings.valid_x, settings.valid_y, rows, self.layout.dtype)
+        self._x = channels_last(settings.x)
+        self._looks = _chunks(channels_last(settings.valid_x), settings.valid_y, rows, self.layout.dtype)
 
     @property
     def running(self) -> list[Candidate]:
@@ -149,7 +150,7 @@ class Training:
         state, pruned = stack.state(), prunes(stack)
         total = torch.zeros(len(stack), dtype=torch.float64, device=device)
         if self.programs.traced:
-            open_ended(settings.x, settings.y, *state)
+            open_ended(self._x, settings.y, *state)
         for step, batch in enumerate(settings.batches):
             count = batch.stop - batch.start
             order = orders[step]
@@ -158,7 +159,7 @@ class Training:
             if self.programs.traced:
                 open_ended(order)
             value = self.programs.train(
-                settings.loss, settings.x, settings.y, order, self._shares[step], pace[step], *state
+                settings.loss, self._x, settings.y, order, self._shares[step], pace[step], *state
             )
             total += value * count
             if pruned:
@@ -203,6 +204,11 @@ class Training:
             right += hits
         samples = len(settings.valid_x)
         return (lost / samples).tolist(), (right / samples).tolist()
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Samples ``[samples, channels, ...]`` with their channels behind; rows of features as they are."""
+    return x.movedim(1, -1).contiguous()
 
 
 def _share(batch: slice, settings: Settings, dtype: torch.dtype) -> Tensor:

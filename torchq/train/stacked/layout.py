@@ -15,6 +15,10 @@ from torch import Tensor
 from torchq.prune.masks import mask_of
 from torchq.train.stacked.chain import Chain, Link
 from torchq.train.stacked.numbers import Families
+from torchq.train.stacked.windows import Window
+
+QUANTIZERS = {"quantize": 1, "norm": 0, "flatten": 0, "pool": 1}
+"""How many each kind of link has, where it is not two: of weight and bias. A pool's is its factor."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Place:
     Attributes:
         link: number of its link in the chain.
         name: ``weight``, ``bias``, ``gamma``, ``beta``, ``mean`` or ``variance``.
-        shape: padded.
+        shape: padded; of a convolution's weight: outputs, channels, points of the kernel.
         start: of its values in the row.
     """
 
@@ -39,8 +43,13 @@ class Place:
         return math.prod(self.shape)
 
     def of(self, rows: Tensor) -> Tensor:
-        """The tensor in rows ``[candidates, values]``; vectors become ``[candidates, 1, values]``."""
-        shape = self.shape if len(self.shape) > 1 else (1, *self.shape)
+        """The tensor in rows ``[candidates, values]``.
+
+        Vectors become ``[candidates, 1, values]``, weights ``[candidates, outputs, inputs]``, where inputs of a
+        convolution are channels and points.
+        """
+        first = self.shape[0] if len(self.shape) > 1 else 1
+        shape = (first, self.count // first)
         return rows[:, self.start : self.start + self.count].reshape(-1, *shape)
 
 
@@ -50,16 +59,22 @@ class Layout:
 
     Attributes:
         links: kind and options of each operation.
-        inputs: features of a sample.
-        widths: values that each link writes.
+        windows: of convolutions and pools.
+        inputs: features of a sample, or its channels.
+        widths: values that each link writes, or channels.
+        positions: how many positions of a sample have as many.
+        reads: how many the link reads.
         dtype: of parameters and activations.
         weights: the formulas of weights and biases.
         activations: the formulas of activations.
     """
 
     links: tuple[tuple[str, tuple[Any, ...]], ...]
+    windows: tuple[Window | None, ...]
     inputs: int
     widths: tuple[int, ...]
+    positions: tuple[int, ...]
+    reads: tuple[int, ...]
     dtype: torch.dtype
     weights: Families
     activations: Families
@@ -68,24 +83,28 @@ class Layout:
     def of(cls, chains: Sequence[Chain]) -> Layout:
         """The smallest one that holds all chains, which have the same structure."""
         first = chains[0]
-        slots = [link.kind != "quantize" for link in first.links for _ in link.quantizers]
+        slots = [link.kind for link in first.links for _ in link.quantizers]
         kinds = [
             reduce(
                 or_,
                 (
                     Families.of(n)
                     for c in chains
-                    for n, held in zip(c.numbers, slots, strict=True)
-                    if held is w
+                    for n, kind in zip(c.numbers, slots, strict=True)
+                    if kind in held
                 ),
                 Families(),
             )
-            for w in (True, False)
+            for held in (("linear", "folded"), ("quantize",))
         ]
+        positions = tuple(link.positions for link in first.links)
         return cls(
             tuple((link.kind, link.options) for link in first.links),
-            first.links_with_weights[0].inputs,
-            tuple(map(max, zip(*(_widths(c.links) for c in chains), strict=True))),
+            tuple(link.window for link in first.links),
+            first.features,
+            tuple(map(max, zip(*(_widths(c) for c in chains), strict=True))),
+            positions,
+            (first.positions, *positions[:-1]),
             first.dtype,
             *kinds,
         )
@@ -100,7 +119,7 @@ class Layout:
 
     def slots(self) -> tuple[int, ...]:
         """The number of the first quantizer of each link."""
-        counts = [{"quantize": 1, "norm": 0}.get(kind, 2) for kind, _ in self.links]
+        counts = [QUANTIZERS.get(kind, 2) for kind, _ in self.links]
         return tuple(sum(counts[:index]) for index in range(len(counts)))
 
     @property
@@ -111,8 +130,11 @@ class Layout:
     def _parameters(self) -> Iterator[tuple[int, str, tuple[int, ...]]]:
         reads = self.inputs
         for index, ((kind, options), width) in enumerate(zip(self.links, self.widths, strict=True)):
+            window = self.windows[index]
             if kind in ("linear", "folded"):
-                yield index, "weight", (width, reads)
+                groups = 1 if window is None else window.groups or reads
+                points = () if window is None else (window.taps,)
+                yield index, "weight", (width, reads // groups, *points)
                 if options[0]:
                     yield index, "bias", (width,)
             if (kind == "norm" and options[0]) or (kind == "folded" and options[1]):
@@ -156,9 +178,25 @@ def filled(chain: Chain, places: Sequence[Place], *, masks: bool = False) -> Ten
             values = torch.ones_like(values)
         if pruned is not None:
             values = values.masked_fill(pruned.cpu(), 0.0)
-        target = row[place.start : place.start + place.count].view(place.shape)
-        target[tuple(slice(size) for size in values.shape)] = values
+        part_of(row, place, values.shape).copy_(values.reshape(_shape(place, values.shape)))
     return row
+
+
+def part_of(row: Tensor, place: Place, shape: Sequence[int]) -> Tensor:
+    """What a candidate has of a place, without what is padded.
+
+    Args:
+        row: of the candidate.
+        place: of a tensor.
+        shape: of the tensor in the model; a kernel's points are one axis in what is returned.
+    """
+    whole = row[place.start : place.start + place.count].view(place.shape)
+    return whole[tuple(slice(size) for size in _shape(place, shape))]
+
+
+def _shape(place: Place, shape: Sequence[int]) -> tuple[int, ...]:
+    """A tensor's shape with the points of its kernel in one axis."""
+    return (*shape[:2], place.shape[2]) if len(place.shape) == 3 else tuple(shape)
 
 
 def given_back(chain: Chain, places: Sequence[Place], row: Tensor) -> None:
@@ -166,15 +204,14 @@ def given_back(chain: Chain, places: Sequence[Place], row: Tensor) -> None:
     with torch.no_grad():
         for place in places:
             target = held(chain.links[place.link], place.name)
-            values = row[place.start : place.start + place.count].view(place.shape)
-            target.copy_(values[tuple(slice(size) for size in target.shape)])
+            target.copy_(part_of(row, place, target.shape).reshape(target.shape))
 
 
-def _widths(links: Sequence[Link]) -> list[int]:
+def _widths(chain: Chain) -> list[int]:
     """Values that each link writes."""
-    width = next(link.inputs for link in links if link.inputs)
+    width = chain.features
     widths = []
-    for link in links:
+    for link in chain.links:
         width = link.outputs or width
         widths.append(width)
     return widths

@@ -15,6 +15,18 @@ from torch import Tensor
 
 from torchq.train.stacked.arithmetic import Arithmetic
 from torchq.train.stacked.layout import Layout, Place
+from torchq.train.stacked.numbers import FIELDS
+from torchq.train.stacked.products import (
+    flattened,
+    largest,
+    onto_input,
+    onto_largest,
+    onto_sums,
+    onto_weight,
+    product,
+    sums,
+    unflattened,
+)
 
 NARROW = 16
 """A layer of fewer outputs is computed the other way round: the processor works along the rows then."""
@@ -56,18 +68,20 @@ class Pass:
         self._offsets: dict[int, tuple[Tensor | None, Tensor]] = {}
         self._corrections: dict[int, Tensor | None] = {}
         self._totals: dict[int, Tensor] = {}
+        self._shares: dict[int, tuple[Tensor, Tensor]] = {1: (self.share, self.unbiased)}
 
     # ------------------------------------------------------------------ forward and back
 
     def forward(self, x: Tensor) -> Tensor:
-        """The logits."""
+        """The logits of ``[candidates, batch, ..., channels]``."""
+        x = x.flatten(1, -2)
         for index, (kind, _) in enumerate(self.layout.links):
             x = getattr(self, f"_{kind}")(index, x)
         return x
 
     def backward(self, gradient: Tensor) -> None:
         """From the gradient of the logits to those of the parameters."""
-        first = next(i for i, (kind, _) in enumerate(self.layout.links) if kind != "quantize")
+        first = min(place.link for place in self.layout.parameters())
         for index in reversed(range(first, len(self.layout.links))):
             kind, _ = self.layout.links[index]
             gradient = getattr(self, f"_{kind}_back")(index, gradient, needed=index > first)
@@ -123,10 +137,11 @@ class Pass:
         assert weight is not None  # noqa: S101 - told to the type checker
         weight = self._quantized(index, 0, weight)
         self._kept[index] = x, weight
-        if weight.shape[1] < NARROW:
+        window = self.layout.windows[index]
+        if window is None and weight.shape[1] < NARROW:
             total = torch.bmm(weight, x.transpose(1, 2)).transpose(1, 2)
         else:
-            total = torch.bmm(x, weight.transpose(1, 2))
+            total = product(x, weight, window)
         bias = self._held(index, "bias")
         return total if bias is None else self._plus(index, total, self._quantized(index, 1, bias))
 
@@ -146,20 +161,57 @@ class Pass:
         x, weight = self._kept[index]
         held, bias = self._held(index, "weight"), self._held(index, "bias")
         assert held is not None  # noqa: S101 - told to the type checker
-        self._add(index, "weight", self._through(index, 0, torch.bmm(gradient.transpose(1, 2), x), held))
+        window = self.layout.windows[index]
+        self._add(index, "weight", self._through(index, 0, onto_weight(gradient, x, weight, window), held))
         if bias is not None:
             self._add(index, "bias", self._through(index, 1, gradient.sum(1, keepdim=True), bias))
-        return torch.bmm(gradient, weight) if needed else gradient
+        return onto_input(gradient, x, weight, window) if needed else gradient
+
+    # ------------------------------------------------------------------ pools, and all values in one row
+
+    def _pool(self, index: int, x: Tensor) -> Tensor:
+        window = self.layout.windows[index]
+        assert window is not None  # noqa: S101 - told to the type checker
+        if self.layout.links[index][1] == ("average",):
+            self._kept[index] = (x,)
+            return sums(x, window) * factors(self.numbers, self._slots[index])
+        made, places = largest(x, window)
+        self._kept[index] = x, places
+        return made
+
+    def _pool_back(self, index: int, gradient: Tensor, *, needed: bool) -> Tensor:  # noqa: ARG002
+        window = self.layout.windows[index]
+        assert window is not None  # noqa: S101 - told to the type checker
+        x, *places = self._kept[index]
+        if places:
+            return onto_largest(gradient, x, places[0], window)
+        return onto_sums(gradient * factors(self.numbers, self._slots[index]), x, window)
+
+    def _flatten(self, index: int, x: Tensor) -> Tensor:
+        return flattened(x, self.layout.reads[index])
+
+    def _flatten_back(self, index: int, gradient: Tensor, *, needed: bool) -> Tensor:  # noqa: ARG002
+        return unflattened(gradient, self.layout.reads[index])
 
     # ------------------------------------------------------------------ a batch norm
+
+    def _share_of(self, index: int) -> tuple[Tensor, Tensor]:
+        """How much each row of a link counts, and what makes its variances unbiased."""
+        positions = self.layout.positions[index]
+        if positions not in self._shares:
+            rows = (self.share != 0).to(self.share.dtype).sum() * positions
+            share = self.share.repeat_interleave(positions) / positions
+            self._shares[positions] = share, rows / (rows - 1)
+        return self._shares[positions]
 
     def _moments(
         self, index: int, x: Tensor, momentum: float, bias: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Mean and biased variance of the batch; the running ones, which see the bias, move."""
-        mean, variance = self.arithmetic.moments(x, self.share)
+        share, unbiased = self._share_of(index)
+        mean, variance = self.arithmetic.moments(x, share)
         biased = mean if bias is None else mean + bias
-        for name, value in (("mean", biased), ("variance", variance * self.unbiased)):
+        for name, value in (("mean", biased), ("variance", variance * unbiased)):
             before = self._running_of(index, name)
             self.moved[self._running[index, name]] = before + momentum * (value - before)
         return mean, variance
@@ -184,7 +236,7 @@ class Pass:
         self._add(index, "beta", total)
         scale = inverse if gamma is None else inverse * gamma
         constant, slope = scale * total, scale * inverse * along
-        return self.arithmetic.returned(gradient, scale, x, mean, constant, slope, self.share)
+        return self.arithmetic.returned(gradient, scale, x, mean, constant, slope, self._share_of(index)[0])
 
     # ------------------------------------------------------------------ a linear layer with a batch norm
 
@@ -193,7 +245,8 @@ class Pass:
         weight, bias = self._held(index, "weight"), self._held(index, "bias")
         assert weight is not None  # noqa: S101 - told to the type checker
         gamma, beta = self._held(index, "gamma"), self._held(index, "beta")
-        y = torch.bmm(x, weight.transpose(1, 2))  # without the bias, which only moves the mean
+        window = self.layout.windows[index]
+        y = product(x, weight, window)  # without the bias, which only moves the mean
         mean, variance = self._moments(index, y, momentum, bias)
         inverse = torch.rsqrt(variance + eps)
         scale = inverse if gamma is None else inverse * gamma
@@ -209,7 +262,7 @@ class Pass:
         offset = self._quantized(index, 1, shift)
         self._kept[index] = x, y, mean, inverse, shift, offset, factor, kept, made
         self._corrections[index] = correction
-        total = self._plus(index, torch.bmm(x, made.transpose(1, 2)), offset, correction)
+        total = self._plus(index, product(x, made, window), offset, correction)
         self._totals[index] = total
         return total
 
@@ -226,7 +279,8 @@ class Pass:
             total, on_correction = self.arithmetic.slopes(gradient, after, offset)
             on_total = gradient.mul_(correction)
         on_shift = self._through(index, 1, total, shift)
-        on_kept = self._through(index, 0, torch.bmm(on_total.transpose(1, 2), x), kept)
+        window = self.layout.windows[index]
+        on_kept = self._through(index, 0, onto_weight(on_total, x, made, window), kept)
         along = (on_kept * weight).sum(2).unsqueeze(1)  # what comes to the factor of each output
         scale = inverse if gamma is None else inverse * gamma
         self._add(index, "beta", on_shift)
@@ -237,8 +291,21 @@ class Pass:
         else:
             on_inverse = on_inverse + on_correction / inverse
         on_variance = -0.5 * on_inverse * inverse * inverse * inverse
-        on_y = self.arithmetic.returned(None, None, y, mean, on_shift * scale, -2 * on_variance, self.share)
+        share, _ = self._share_of(index)
+        on_y = self.arithmetic.returned(None, None, y, mean, on_shift * scale, -2 * on_variance, share)
         self._add(index, "weight", on_kept * (factor if gamma is None else factor * gamma).transpose(1, 2))
-        self._add(index, "weight", torch.bmm(on_y.transpose(1, 2), x))
+        self._add(index, "weight", onto_weight(on_y, x, weight, window))
         self._add(index, "bias", torch.zeros_like(on_shift))  # the norm takes it out again
-        return torch.bmm(on_total, made).baddbmm_(on_y, weight) if needed else gradient
+        if not needed:
+            return gradient
+        through = onto_input(on_total, x, made, window)
+        return (
+            through.baddbmm_(on_y, weight)
+            if window is None
+            else through + onto_input(on_y, x, weight, window)
+        )
+
+
+def factors(numbers: Tensor, slot: int) -> Tensor:
+    """What each candidate's average pool multiplies its sums with, ``[candidates, 1, 1]``."""
+    return numbers[:, slot, FIELDS.index("worth"), None, None]

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from torchq.prune.schedule import Schedule
-from torchq.train.stacked.chain import Chain, chain_of
+from torchq.train.stacked.chain import Chain
 from torchq.train.stacked.chunks import chunk_size
 from torchq.train.stacked.epochs import Settings
 from torchq.train.stacked.layout import Layout
 from torchq.train.stacked.pruning import refusal
+from torchq.train.stacked.reading import chain_of
 
 
 @dataclass
@@ -47,11 +48,12 @@ def planned(
         chunk: candidates of a stack at most; None for as many as fit the caches.
     """
     plan = Plan()
+    shape = tuple(settings.x.shape[1:])
     rows = max(batch.stop - batch.start for batch in settings.batches)
     reason = _refusal(settings)
     groups: dict[object, list[tuple[int, Chain]]] = {}
     for number, model in enumerate(models):
-        chain = chain_of(model) if reason is None else reason
+        chain = chain_of(model, shape) if reason is None else reason
         why = chain if isinstance(chain, str) else _misfit(chain, settings)
         if not isinstance(chain, str) and why is None and schedules[number] is not None:
             why = refusal(chain)
@@ -59,7 +61,7 @@ def planned(
             plan.alone[number] = str(why)
         else:
             groups.setdefault(chain.structure, []).append((number, chain))
-    others = [chain for model in like if isinstance(chain := chain_of(model), Chain)]
+    others = [chain for model in like if isinstance(chain := chain_of(model, shape), Chain)]
     for structure, group in groups.items():
         if len(group) == 1:
             plan.alone[group[0][0]] = "no other candidate has its structure"
@@ -81,8 +83,8 @@ def _cut(group: list[tuple[int, Chain]], size: int) -> list[list[tuple[int, Chai
 
 def _refusal(settings: Settings) -> str | None:
     """Why nothing can be stacked with these samples or this loss."""
-    if settings.x.ndim != 2:
-        return f"samples of shape {list(settings.x.shape[1:])} are not stacked, only rows of features"
+    if not 2 <= settings.x.ndim <= 4:
+        return f"samples of shape {list(settings.x.shape[1:])} are not stacked, only features and their maps"
     if settings.loss is None:
         for y in (settings.y, settings.valid_y):
             if y.ndim != 1 or y.is_floating_point() or int(y.min()) < 0:
@@ -101,10 +103,15 @@ def _refusal(settings: Settings) -> str | None:
 
 def _misfit(chain: Chain, settings: Settings) -> str | None:
     """Why a candidate does not fit the samples; ``fit`` says it in its own words."""
-    first, last = chain.links_with_weights[0], chain.links_with_weights[-1]
-    if settings.x.shape[1] != first.inputs or settings.x.dtype != chain.dtype:
-        kind = str(settings.x.dtype).removeprefix("torch.")
-        return f"it reads {first.inputs} features, the samples have {settings.x.shape[1]} of {kind}"
+    width = chain.features
+    for link in chain.links:
+        if (link.inputs or width) != width or (link.kind == "norm" and link.outputs != width):
+            return f"{link.name} reads {link.inputs or link.outputs} features and gets {width}"
+        width = link.outputs or width
+    if settings.x.dtype != chain.dtype:
+        kinds = [str(dtype).removeprefix("torch.") for dtype in (chain.dtype, settings.x.dtype)]
+        return f"it computes in {kinds[0]}, and the samples are {kinds[1]}"
+    last = chain.links_with_weights[-1]
     if settings.loss is None and max(int(settings.y.max()), int(settings.valid_y.max())) >= last.outputs:
         return f"it has {last.outputs} logits, and there are more classes"
     if any(link.kind in ("norm", "folded") for link in chain.links) and len(settings.x) < 2:

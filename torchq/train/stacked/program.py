@@ -10,7 +10,8 @@ from torch import Tensor
 
 from torchq.train.stacked.arithmetic import Arithmetic
 from torchq.train.stacked.layout import Layout
-from torchq.train.stacked.links import Pass
+from torchq.train.stacked.links import Pass, factors
+from torchq.train.stacked.products import flattened, largest, product, sums
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -38,7 +39,7 @@ def train_step(
         layout: of the stack.
         arithmetic: what computes element by element.
         loss: one candidate's; None for the cross entropy.
-        x: samples ``[samples, features]``.
+        x: samples ``[samples, features]``, or with rows and columns between.
         y: classes ``[samples]``.
         order: the samples of each candidate's batch, ``[candidates, batch]``.
         share: how much each row of the batch counts, ``[batch]``.
@@ -56,33 +57,16 @@ def train_step(
         The loss of each candidate before the step.
     """
     run = Pass(layout, arithmetic, rows, masks, statistics, numbers, share, pace[4])
-    logits = run.forward(x[order])
-    value, gradient = (cross_entropy if loss is None else partial(any_loss, loss))(logits, y[order], share)
-    run.backward(gradient)
-    slope = torch.cat([run.gradients[place].reshape(len(rows), -1) for place in layout.parameters()], dim=1)
-    arithmetic.adam(rows, first, second, slope, masks, lr, pace)
-    if run.moved:
-        moved = [run.moved[place].reshape(len(rows), -1) for place in layout.statistics()]
-        statistics.copy_(torch.cat(moved, dim=1))
+    entropy = arithmetic.cross_entropy if loss is None else partial(any_loss, loss)
+    with arithmetic.step():
+        value, gradient = entropy(run.forward(arithmetic.picked(x, order)), y[order], share)
+        run.backward(gradient)
+        slopes = [run.gradients[place].reshape(len(rows), -1) for place in layout.parameters()]
+        arithmetic.adam(rows, first, second, torch.cat(slopes, dim=1), masks, lr, pace)
+        if run.moved:
+            moved = [run.moved[place].reshape(len(rows), -1) for place in layout.statistics()]
+            statistics.copy_(torch.cat(moved, dim=1))
     return value
-
-
-def cross_entropy(logits: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean cross entropy of each candidate, and its gradient.
-
-    Args:
-        logits: ``[candidates, batch, classes]``.
-        y: ``[candidates, batch]``.
-        share: how much each row counts, ``[batch]``.
-    """
-    shifted = logits - logits.amax(-1, keepdim=True)
-    powers = torch.exp(shifted)
-    total = powers.sum(-1, keepdim=True)
-    classes = torch.arange(logits.shape[-1], device=logits.device)
-    right = (classes == y.unsqueeze(-1)).to(logits.dtype)
-    lost = torch.log(total) - (shifted * right).sum(-1, keepdim=True)
-    weight = share.unsqueeze(-1)
-    return (lost * weight).sum((1, 2)), (powers / total - right) * weight
 
 
 def any_loss(loss: Loss, logits: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001
@@ -110,14 +94,14 @@ def look(
     Args:
         layout: of the stack.
         arithmetic: what computes element by element.
-        x: ``[rows, features]``.
+        x: ``[rows, features]``, or with rows and columns between.
         y: ``[rows]``.
         counts: 1 for a row that counts, ``[rows]``.
         constants: what the links multiply with and add, in order; see :func:`constants_of`.
         numbers: of the quantizers.
     """
     logits = answers(layout, arithmetic, x, constants, numbers)
-    value, _ = cross_entropy(logits, y.unsqueeze(0), counts)
+    value, _ = arithmetic.cross_entropy(logits, y.unsqueeze(0), counts)
     right = (logits.argmax(dim=-1) == y).to(logits.dtype) * counts
     return value, right.sum(1)
 
@@ -126,16 +110,21 @@ def answers(
     layout: Layout, arithmetic: Arithmetic, x: Tensor, constants: list[Tensor], numbers: Tensor
 ) -> Tensor:
     """The logits of evaluation, ``[candidates, rows, classes]``."""
-    x = x.unsqueeze(0)
+    x = x.unsqueeze(0).flatten(1, -2)
     parts = iter(constants)
-    for (kind, _), slot in zip(layout.links, layout.slots(), strict=True):
-        if kind == "quantize":
+    for index, ((kind, options), slot) in enumerate(zip(layout.links, layout.slots(), strict=True)):
+        window = layout.windows[index]
+        if kind == "pool" and window is not None:
+            x = sums(x, window) * factors(numbers, slot) if options == ("average",) else largest(x, window)[0]
+        elif kind == "flatten":
+            x = flattened(x, layout.reads[index])
+        elif kind == "quantize":
             x = arithmetic.values(x, numbers[:, slot], layout.activations)
         elif kind == "norm":
             x = x * next(parts) + next(parts)
         else:
             weight, bias = next(parts), next(parts)
-            x = torch.bmm(x.expand(len(weight), -1, -1), weight.transpose(1, 2)) + bias
+            x = product(x, weight, window) + bias
     return x
 
 

@@ -8,6 +8,7 @@ from torchq.errors import TrainError
 from torchq.prune.magnitude import smallest
 from torchq.prune.masks import check_zero
 from torchq.train.stacked.chain import Chain
+from torchq.train.stacked.layout import part_of
 from torchq.train.stacked.stack import Candidate, Stack
 
 
@@ -44,10 +45,8 @@ def _choose(stack: Stack, index: int, candidate: Candidate, sparsity: float) -> 
         module = candidate.chain.links[place.link].module
         if place.name != "weight" or module is None:
             continue
-        outputs, inputs = module.get_parameter("weight").shape
-        here = slice(place.start, place.start + place.count)
-        weight = stack.rows[index, here].view(place.shape)[:outputs, :inputs]
-        mask = stack.masks[index, here].view(place.shape)[:outputs, :inputs]
+        shape = module.get_parameter("weight").shape
+        weight, mask = (part_of(rows[index], place, shape) for rows in (stack.rows, stack.masks))
         if not bool(torch.isfinite(weight).all()):
             continue  # the loss says it
         scores = weight.abs().masked_fill(mask == 0, -1.0)

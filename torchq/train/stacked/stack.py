@@ -14,7 +14,7 @@ from torchq.prune.schedule import Schedule
 from torchq.train.history import EpochRecord
 from torchq.train.stacked.chain import Chain
 from torchq.train.stacked.formulas import columns
-from torchq.train.stacked.layout import Layout, filled, given_back
+from torchq.train.stacked.layout import Layout, filled, given_back, part_of
 
 
 @dataclass
@@ -110,8 +110,7 @@ def give_back(candidate: Candidate, layout: Layout, steps: int) -> None:
             module = chain.links[place.link].module
             if place.name == "weight" and module is not None:
                 shape = module.get_parameter("weight").shape
-                mask = masks[place.start : place.start + place.count].view(place.shape)
-                set_mask(module, "weight", mask[tuple(slice(size) for size in shape)] == 0)
+                set_mask(module, "weight", part_of(masks, place, shape).reshape(shape) == 0)
     chain.model.eval()
     with torch.no_grad():
         for link in chain.links_with_weights:
