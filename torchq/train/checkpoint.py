@@ -12,6 +12,7 @@ from torch import nn
 
 from torchq.errors import TrainError
 from torchq.files import atomic_write_bytes
+from torchq.quantizers import Quantizer
 
 
 def save_state(path: str | Path, state: Mapping[str, Any]) -> Path:
@@ -65,14 +66,25 @@ def load_weights(path: str | Path, model: nn.Module) -> nn.Module:
 def load_into(model: nn.Module, state: Mapping[str, Any], where: str) -> None:
     """Give a model the weights of a state, all of them or none.
 
+    What a quantizer found in the values that it saw, such as a scale for each channel, comes in the shape in
+    which it was saved: a quantizer that has seen nothing yet has one number.
+
     Raises:
         TrainError: names or shapes differ.
     """
     own = model.state_dict()
     faults = [f"{name} is missing" for name in own if name not in state]
     faults += [f"{name} is not of this model" for name in state if name not in own]
+    found = {
+        f"{layer}.{name}"
+        for layer, module in model.named_modules()
+        if isinstance(module, Quantizer)
+        for name, _ in module.named_buffers()
+    }
     for name, value in own.items():
         other = state.get(name)
+        if name in found:
+            continue
         if isinstance(value, torch.Tensor) and isinstance(other, torch.Tensor) and value.shape != other.shape:
             faults.append(f"{name} has shape {tuple(other.shape)} and needs {tuple(value.shape)}")
     if faults:

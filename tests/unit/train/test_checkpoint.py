@@ -10,6 +10,7 @@ from torch import nn
 
 from torchq.errors import RunDirError, TrainError
 from torchq.models import jets_mlp
+from torchq.nn import QLinear
 from torchq.train import load_state, load_weights, save_state, save_weights
 
 
@@ -67,6 +68,23 @@ def test_weights_of_another_model(tmp_path: Path) -> None:
         "build the model that these weights were saved from"
     )
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_scales_that_were_found_come_back(tmp_path: Path) -> None:
+    def made(neurons: int) -> nn.Module:
+        return QLinear(4, neurons, weight_quantizer="ternary(alpha='auto_po2')")
+
+    model, other, larger = made(3), made(3), made(5)
+    with torch.no_grad():
+        model.weight.mul_(torch.tensor([[0.1], [1.0], [9.0]]))
+    model(torch.ones(1, 4))
+    path = save_weights(tmp_path / "w.pt", model)
+    load_weights(path, other)
+    assert str(other.weight_quantizer.format) == str(model.weight_quantizer.format)
+    assert torch.equal(other.weight_quantizer.scale, model.weight_quantizer.scale)
+    assert other.weight_quantizer.scale.shape == (3, 1)
+    with pytest.raises(TrainError, match=r"weight has shape \(3, 4\) and needs \(5, 4\)"):
+        load_weights(path, larger)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
