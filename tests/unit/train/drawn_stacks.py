@@ -199,7 +199,7 @@ def _model(
         elif kind == "activation":
             layers.append(QActivation(draw.choice(ACTIVATIONS[1:])))
         elif kind == "norm":
-            layers.append(_started(nn.BatchNorm1d(width, **options), draw))
+            layers.append(started(nn.BatchNorm1d(width, **options), draw))
         else:
             units = classes if index == last else draw.choice([1, 3, 5, 8, 17])
             given = {name: value for name, value in options.items() if name != "output"}
@@ -209,7 +209,7 @@ def _model(
             made: nn.Module
             if kind == "folded":
                 made = QLinearBatchNorm1d(width, units, **given)
-                _started(made.batch_norm, draw)
+                started(made.batch_norm, draw)
             else:
                 made = QLinear(width, units, **given)
             layers.append(made)
@@ -217,7 +217,7 @@ def _model(
     return nn.Sequential(*layers)
 
 
-def _started(norm: nn.BatchNorm1d, draw: random.Random) -> nn.BatchNorm1d:
+def started(norm: nn.BatchNorm1d, draw: random.Random) -> nn.BatchNorm1d:
     """A batch norm as after some training, at times."""
     if draw.random() < 0.5:
         with torch.no_grad():
@@ -275,7 +275,7 @@ class Compared:
 
 
 class Twin(nn.Module):
-    """The same network, which adds in another order: of the rows of each batch, inputs and neurons.
+    """The same network, which adds in another order: of the rows of each batch and, of flat ones, of neurons.
 
     Args:
         model: the network, a chain of layers with names that are numbers.
@@ -288,6 +288,9 @@ class Twin(nn.Module):
         self._drawn = torch.Generator().manual_seed(seed)
         self._orders: dict[str, tuple[Tensor | None, Tensor]] = {}
         layers = [layer for layer in self.model.children() if isinstance(layer, nn.Linear)]
+        self.flat = not any(isinstance(layer, nn.Conv1d | nn.Conv2d) for layer in self.model.children())
+        if not self.flat:
+            return
         here = torch.randperm(layers[0].in_features, generator=self._drawn)
         self.register_buffer("inputs", here, persistent=False)
         for name, layer in self.model.named_children():
@@ -300,6 +303,8 @@ class Twin(nn.Module):
         self.model.load_state_dict(self._moved(self.model.state_dict(), back=False))
 
     def _moved(self, state: dict[str, Tensor], *, back: bool) -> dict[str, Tensor]:
+        if not self.flat:
+            return state
         found = {}
         for name, value in state.items():
             before, here = self._orders[name.partition(".")[0]]
@@ -317,7 +322,7 @@ class Twin(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The network's answers."""
         order = torch.randperm(len(x), generator=self._drawn)
-        answer = self.model(x[order][:, self.inputs])
+        answer = self.model(x[order][:, self.inputs] if self.flat else x[order])
         return torch.empty_like(answer).index_copy(0, order, answer)
 
 

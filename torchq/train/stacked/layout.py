@@ -45,8 +45,8 @@ class Place:
     def of(self, rows: Tensor) -> Tensor:
         """The tensor in rows ``[candidates, values]``.
 
-        Vectors become ``[candidates, 1, values]``, weights ``[candidates, outputs, inputs]``, where inputs of a
-        convolution are channels and points.
+        Vectors become ``[candidates, 1, values]``, weights ``[candidates, outputs, inputs]``, where a
+        convolution's inputs are channels and points.
         """
         first = self.shape[0] if len(self.shape) > 1 else 1
         shape = (first, self.count // first)

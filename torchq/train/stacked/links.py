@@ -241,7 +241,7 @@ class Pass:
     # ------------------------------------------------------------------ a linear layer with a batch norm
 
     def _folded(self, index: int, x: Tensor) -> Tensor:
-        _, _, eps, momentum, folding = self.layout.links[index][1]
+        eps, momentum, folding = self.layout.links[index][1][2:5]
         weight, bias = self._held(index, "weight"), self._held(index, "bias")
         assert weight is not None  # noqa: S101 - told to the type checker
         gamma, beta = self._held(index, "gamma"), self._held(index, "beta")
