@@ -47,6 +47,8 @@ STEPS = {128: 100, 1024: 32}
 Samples = tuple[torch.Tensor, torch.Tensor]
 Epoch = Callable[[], float]
 """Trains; the CPU seconds of an epoch."""
+Make = Callable[[int], nn.Module]
+"""The candidate of a number."""
 
 
 def candidate(number: int) -> nn.Module:
@@ -66,8 +68,8 @@ def samples(rows: int) -> Samples:
     return torch.randn(rows, SIZES[0], generator=random), torch.randint(0, 5, (rows,), generator=random)
 
 
-def alone(batch: int, train: Samples, valid: Samples) -> Epoch:
-    model = candidate(0)
+def alone(batch: int, train: Samples, valid: Samples, make: Make = candidate) -> Epoch:
+    model = make(0)
 
     def epoch() -> float:
         times = [time.process_time()]
@@ -84,8 +86,8 @@ def alone(batch: int, train: Samples, valid: Samples) -> Epoch:
     return epoch
 
 
-def stacked(count: int, batch: int, train: Samples, valid: Samples) -> Epoch:
-    models = [candidate(number) for number in range(count)]
+def stacked(count: int, batch: int, train: Samples, valid: Samples, make: Make = candidate) -> Epoch:
+    models = [make(number) for number in range(count)]
 
     def epoch() -> float:
         """The second epochs of all stacks, which are trained one after the other."""
@@ -227,6 +229,7 @@ def main() -> None:
     arguments.add_argument("--peer-python", help="the Python of an environment that has HGQ2 and JAX")
     arguments.add_argument("--peer-steps", type=int, default=49, help="steps of the peer's second way")
     arguments.add_argument("--rounds", type=int, default=ROUNDS)
+    arguments.add_argument("--cnn", action="store_true", help="small convolutional networks instead")
     options = arguments.parse_args()
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
@@ -235,7 +238,12 @@ def main() -> None:
         f"torch {torch.__version__}, Python {platform.python_version()}, one thread on one core, "
         f"{options.rounds} rounds, load {os.getloadavg()[0]:.1f}"
     )
-    stacks(options.rounds)
+    if options.cnn:
+        from benchmarks.stacked_images import images
+
+        images(options.rounds)
+    else:
+        stacks(options.rounds)
     if options.peer_python:
         against_peer(options.peer_python, options.rounds, options.peer_steps)
     print(f"\nload {os.getloadavg()[0]:.1f}")
