@@ -14,6 +14,7 @@ from torchq.search.evaluation import TrialInfo as TrialInfo
 from torchq.search.evolution import EvolutionSearcher as EvolutionSearcher
 from torchq.search.exhaustive import ExhaustiveSearcher as ExhaustiveSearcher
 from torchq.search.forgiving import ForgivingFactor as ForgivingFactor
+from torchq.search.gaussian import GaussianSearcher as GaussianSearcher
 from torchq.search.goal import GOALS as GOALS
 from torchq.search.goal import Goal as Goal
 from torchq.search.goal import Objective as Objective

@@ -53,6 +53,7 @@ class Pool:
         there: all points that count as tried, those with open outcomes as well.
         fresh: whether a point may be proposed.
         generator: of all dice.
+        final: how many points the batch is chosen from at last.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class Pool:
         there: Sequence[Key],
         fresh: Callable[[Key], bool],
         generator: np.random.Generator,
+        final: int = FINAL,
     ) -> None:
+        self._final = final
         self._sizes = np.array(sizes)
         self._best = list(best)
         self._there = np.array(there, dtype=np.float64)
@@ -85,7 +88,7 @@ class Pool:
         for place in np.argsort(-worth, kind="stable").tolist():
             if self._fresh(keys[place]):
                 final.append(keys[place])
-                if len(final) == max(FINAL, 2 * count):
+                if len(final) == max(self._final, 2 * count):
                     break
         return self._chosen(final, belief, along, count) if final else []
 

@@ -34,7 +34,7 @@ class NativeArithmetic(Arithmetic):
     """
 
     def __init__(self) -> None:
-        library()
+        library(32)
         self._kept: list[Tensor] = []
         self._next: int | None = None
 
@@ -228,7 +228,7 @@ _ARGUMENTS = {
 
 @lru_cache(maxsize=32)
 def _kernel(name: str, dtype: torch.dtype) -> Callable[..., None]:
-    found = getattr(library(), f"{name}_{str(dtype).removeprefix('torch.')}")
+    found = getattr(library(torch.finfo(dtype).bits), name)
     kinds = {"p": ctypes.c_void_p, "i": ctypes.c_int64, "r": _REALS[dtype]}
     found.argtypes = [kinds[letter] for letter in _ARGUMENTS[name] + "ii"]
     found.restype = None

@@ -25,8 +25,8 @@ COMPILE_SECONDS = 120
 
 
 @functools.cache
-def library() -> ctypes.CDLL:
-    """The compiled kernels.
+def library(bits: int) -> ctypes.CDLL:
+    """The compiled kernels for floats of so many bits, 32 or 64.
 
     Raises:
         OSError: there is no C compiler, or it compiles nothing; :func:`lack` says it in a sentence.
@@ -34,7 +34,8 @@ def library() -> ctypes.CDLL:
     compiler = _compiler()
     with tempfile.TemporaryDirectory(prefix="torchq_", ignore_cleanup_errors=True) as folder:
         made = Path(folder) / "kernels.so"
-        base = [compiler, "-O3", *EXACT, *_given(), "-shared", "-fPIC", str(SOURCE), "-o", str(made)]
+        given = [*_given(), f"-DREAL_BITS={bits}"]
+        base = [compiler, "-O3", *EXACT, *given, "-shared", "-fPIC", str(SOURCE), "-o", str(made)]
         faults = [_compiled([*base, *own]) for own in (("-march=native",), ())]
         if not made.is_file():
             raise OSError(f"{compiler} does not compile ({faults[-1]})")
@@ -45,7 +46,7 @@ def library() -> ctypes.CDLL:
 def lack() -> str | None:
     """Why there are no kernels on this machine; None if there are."""
     try:
-        library()
+        library(32)
     except OSError as fault:
         return str(fault)
     return None
