@@ -101,4 +101,9 @@ def chosen(asked: bool | Literal["auto"], work: int, device: torch.device, *, pl
     missing = traced.lack(device)
     if missing is not None:
         return Choice(uncompiled, notes=(f"not compiled: {missing}",))
-    return Choice(traced.compiled, compiled=True)
+
+    def through_torch(layout: Layout, rows: int) -> Programs:
+        """Not with a convolution for each candidate, as their number is left open."""
+        return plain(layout) if any(layout.windows) else traced.compiled(layout, rows)
+
+    return Choice(through_torch, compiled=True)
