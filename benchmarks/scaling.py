@@ -2,7 +2,7 @@
 
 Measured on this machine, one thread everywhere: the CPU seconds of a trial trained in a stack on jets; what
 an executor adds to a stack (sending, dispatch, receiving), as time of the worker's turn and as CPU time of
-the process of the search; what a line of the journal costs, flushed to the disk; the CPU seconds that a
+the process of the search; what a trial in the journal costs, a stack flushed at once; the CPU seconds that a
 searcher takes for a trial, asked for a whole stack and told, as the trials add up. From these follows:
 
     stacks per second = min(workers / (stack_s + turn_s + driver_s), 1 / driver_s)
@@ -37,7 +37,7 @@ from torchq.search import SEARCHERS, ForgivingFactor, Knob, Space, TrialInfo, ru
 from torchq.search.evaluation import Evaluation, Job
 from torchq.search.executors import EXECUTORS, Executor
 from torchq.search.journal import Journal
-from torchq.search.trial import COMPLETE, Trial, versions
+from torchq.search.trial import COMPLETE, Asked, Proposal, Trial, versions
 
 NODES = (1, 10, 100, 1000)
 LENGTHS = (1, 10, 100)
@@ -176,17 +176,22 @@ def overhead(place: Executor, stack: int, stacks: int) -> tuple[float, float]:
     return min(turns), (time.process_time() - cpu) / stacks
 
 
-def journal_s(lines: int) -> float:
-    """Seconds of writing one trial down."""
+def journal_s(stack: int, stacks: int) -> float:
+    """Seconds of writing one trial down, those of a stack together, after writing down what was asked."""
     scheme, info = jobs(1)[0]
-    metrics = imagined(info.point)
+    metrics, plain = imagined(info.point), scheme.to_dict()
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "trials.jsonl", {}) as book:
         begin = time.perf_counter()
-        for n in range(lines):
+        for first in range(0, stack * stacks, stack):
+            numbers = range(first, first + stack)
+            book.append(Asked(tuple(Proposal(n, dict(info.point)) for n in numbers)))
             book.append(
-                Trial(n, info.point, scheme.to_dict(), n, COMPLETE, metrics, (0.7,), 0.7, versions=versions())
+                *(
+                    Trial(n, info.point, plain, n, COMPLETE, metrics, (0.7,), 0.7, versions=versions())
+                    for n in numbers
+                )
             )
-        return (time.perf_counter() - begin) / lines
+        return (time.perf_counter() - begin) / (stack * stacks)
 
 
 def asked(searcher: str, trials: int, stack: int) -> dict[int, float]:
@@ -325,8 +330,8 @@ def main() -> None:
     stack_s = trained_s(evaluation, given.stack)
     what = f"A stack of {given.stack} trials of {given.epochs} epochs on {len(evaluation.train[0]):,} jets"
     print(f"{what} takes {stack_s:.2f} CPU s, {1e3 * stack_s / given.stack:.0f} ms a trial.\n", flush=True)
-    line_s = journal_s(200)
-    print(f"A trial in the journal, flushed to the disk: {1e3 * line_s:.2f} ms.\n")
+    line_s = journal_s(given.stack, 30)
+    print(f"A trial in the journal, a stack flushed to the disk at once: {1e3 * line_s:.2f} ms.\n")
     found, rows = {}, []
     executors = ["processes", "ray"] if find_spec("ray") else ["processes"]
     for name in executors:

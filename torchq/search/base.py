@@ -68,12 +68,29 @@ class Searcher(ABC):
         self._screen = Screen(self.space, self.goal, price)
         self.notes += self._screen.notes
 
+    @property
+    def name(self) -> str:
+        """What a recipe calls this searcher; the name of its class if it is not registered."""
+        names = (name for name, kind in SEARCHERS.items() if kind is type(self))
+        return next(names, type(self).__name__)
+
+    @property
+    def learns(self) -> bool:
+        """Whether it can use what another search found out."""
+        return type(self)._study is not Searcher._study
+
     def learn(self, point: Point, outcome: Outcome) -> None:
-        """What another search found out; the point may still be proposed. Not every searcher can use it.
+        """What another search found out; the point may still be proposed.
 
         Raises:
-            SearchError: the point is not in the space.
+            SearchError: this searcher has no use for it (:attr:`learns`), or the point is not in the space.
         """
+        if not self.learns:
+            able = (name for name, kind in SEARCHERS.items() if kind._study is not Searcher._study)
+            raise SearchError(
+                f"transfer: the searcher {self.name} proposes the same whatever another search found",
+                hint=f"leave transfer out, or choose a searcher that learns: {', '.join(able)}",
+            )
         self.space.check(point)
         self._study(point, outcome)
 

@@ -71,6 +71,11 @@ class BlocksSearcher(Searcher):
         self._done: dict[int, tuple[dict[str, int], Outcome | None, str]] = {}
         self._studied: list[tuple[dict[str, int], Outcome]] = []
 
+    @property
+    def learns(self) -> bool:
+        """Whether the searcher of the blocks can use what another search found out."""
+        return self._kind._study is not Searcher._study
+
     def _propose(self, count: int) -> Sequence[Position]:
         for _ in range(len(self._blocks) + 1):
             room = self._share - self._begun

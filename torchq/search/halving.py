@@ -79,6 +79,8 @@ class HalvingSearcher(Searcher):
     for a rung to fill (Li et al., Proc. MLSys 2, 230 (2020)). Where it is known how many trials there will
     be, the rungs are sized so that some of them are trained to the end, and each rung is then used up.
     Outcomes are ranked as in evolution: limits first, then fronts. A trial at any length counts as a trial.
+    Of what another search found, the best points begin first, one for every ``eta`` that begin in all: as
+    many as can climb.
 
     Args:
         space: where to search.
@@ -105,7 +107,9 @@ class HalvingSearcher(Searcher):
         super().__init__(space, goal, seed=seed, start=start)
         for name, value in (("eta", eta), ("rungs", rungs)):
             if value < 2:
-                raise SearchError(f"halving: {name} must be at least 2, got {value}")
+                raise SearchError(f"{self.name}: {name} must be at least 2, got {value}")
+        self._eta = eta
+        self._studied: dict[Key, Outcome] = {}
         self._ladders, self._shares = self._built(eta, rungs)
 
     def _built(self, eta: int, rungs: int) -> tuple[list[Ladder], list[float]]:
@@ -141,10 +145,20 @@ class HalvingSearcher(Searcher):
             count if ladder.rungs[0].size is None else ladder.rungs[0].size - len(ladder.rungs[0].begun)
             for ladder in self._ladders
         ]
-        return [
+        count = min(count, sum(max(free, 0) for free in room))
+        known = [point for point in self._known() if self._fresh(point)][:count]
+        return known + [
             random_point(self.space, np.random.default_rng([self.seed, self._next + index]), self._fresh)
-            for index in range(min(count, sum(max(free, 0) for free in room)))
+            for index in range(len(known), count)
         ]
+
+    def _known(self) -> list[dict[str, int]]:
+        """The points of another search that begin before all others, the best one first."""
+        entries = [ladder.rungs[0].size for ladder in self._ladders]
+        begin = sum(size or 0 for size in entries) or len(self._studied)
+        order = ranked([*self._studied.values()], self.goal) if self._studied else []
+        keys = [*self._studied]
+        return [self._point(keys[place]) for place in order[: max(begin // self._eta, 1)]]
 
     def _fidelity(self) -> float:
         return self._next_ladder().rungs[0].fidelity
@@ -181,6 +195,9 @@ class HalvingSearcher(Searcher):
     def _reject(self, proposal: Proposal, reason: str) -> None:  # noqa: ARG002
         key = self.space.key(proposal.point)
         self._rung(key, proposal.fidelity).told[key] = None
+
+    def _study(self, point: Point, outcome: Outcome) -> None:
+        self._studied[self.space.key(point)] = outcome
 
     def _point(self, key: Key) -> dict[str, int]:
         return {knob.name: index for knob, index in zip(self.space.knobs, key, strict=True)}

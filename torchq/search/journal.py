@@ -23,9 +23,9 @@ READABLE = (1, 2)
 class Journal:
     """A file of JSON lines: first what is searched, then a line for every ask and for every trial that ended.
 
-    A line is written with one ``write``, flushed to the disk, and only then counts: a process that is killed
-    at any moment loses at most the trials it was in, and knows which they were. A last line that was cut
-    short is taken away, with a note. One process at a time may hold a journal.
+    What is appended is written with one ``write``, flushed to the disk, and only then counts: a process that
+    is killed at any moment loses at most the trials it was in, and knows which they were. A last line that
+    was cut short is taken away, with a note. One process at a time may hold a journal.
 
     Args:
         path: the file; it is made if it does not exist.
@@ -61,19 +61,25 @@ class Journal:
             self.close()
             raise
 
-    def append(self, event: Asked | Trial) -> None:
-        """Write a trial, or what was asked; when this returns, it is on the disk.
+    def append(self, *events: Asked | Trial) -> None:
+        """Write trials, or what was asked, with one flush; when this returns, all of it is on the disk.
 
         Raises:
             RunDirError: the disk is full or gone; the file is left as it was before.
         """
-        before = os.fstat(self._handle).st_size
+        if not events:
+            return
         try:
-            self._write(_line(event.to_dict()).encode())
+            before = os.fstat(self._handle).st_size
+            try:
+                self._write("".join(_line(event.to_dict()) for event in events).encode())
+            except OSError:
+                os.ftruncate(self._handle, before)
+                raise
         except OSError as fault:
-            os.ftruncate(self._handle, before)
             raise _unwritable(self.path, fault) from fault
-        self._keep(event)
+        for event in events:
+            self._keep(event)
 
     def _keep(self, event: Asked | Trial) -> None:
         self.events.append(event)

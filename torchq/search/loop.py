@@ -39,8 +39,8 @@ class _Run:
     on_trial: Callable[[Trial], None] | None
     waiting: list[tuple[Proposal, float]] = field(default_factory=list)
     running: dict[int, tuple[Proposal, float]] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
-    completed: bool = False
+    failures: list[Trial] = field(default_factory=list)
+    completed: float = 0.0  # the longest training that any trial completed, as a fraction of the whole
     told_s: float = 0.0
 
     def restore(self) -> None:
@@ -55,7 +55,7 @@ class _Run:
                 left.pop(event.number, None)
                 outcome = self.goal.outcome(event.metrics) if event.complete else None
                 self.searcher.restore(event.number, event.point, outcome, event.reason or "", event.fidelity)
-                self.completed |= event.complete
+                self._reached(event)
         self.waiting = list(left.values())
 
     @property
@@ -75,8 +75,7 @@ class _Run:
                 executor.submit(self.evaluate, [self._job(proposal) for proposal, _ in stack])
             if not self.running:
                 return False
-            for finished in executor.ready():
-                self._write(finished)
+            self._write(executor.ready())
         return True
 
     def _next_stack(self) -> list[tuple[Proposal, float]]:
@@ -100,14 +99,25 @@ class _Run:
         info = TrialInfo(proposal.number, seed, proposal.point, proposal.fidelity)
         return self.space.scheme(proposal.point), info
 
-    def _write(self, finished: Finished) -> None:
-        """Journal what came out of a job, and tell it."""
+    def _write(self, found: Sequence[Finished]) -> None:
+        """Journal what came out of some jobs, all with one flush to the disk, and tell it."""
+        trials: list[Trial] = []
+        try:
+            for finished in found:
+                trials.append(self._trial(finished))
+        finally:  # what came out before a fault of the goal is kept
+            self.journal.append(*trials)
+        for trial in trials:
+            self._tell(trial)
+        self.give_up(self.failures, self.patience)
+
+    def _trial(self, finished: Finished) -> Trial:
         proposal, ask_s = self.running[finished.number]
         reason = finished.reason or self.goal.fault(finished.metrics)
         del self.running[finished.number]
         right = reason is None
         outcome = self.goal.outcome(finished.metrics) if right else None
-        trial = Trial(
+        return Trial(
             number=proposal.number,
             point=proposal.point,
             scheme=self.space.scheme(proposal.point).to_dict(),
@@ -124,26 +134,32 @@ class _Run:
             fidelity=proposal.fidelity,
             worker=finished.worker,
         )
-        self.journal.append(trial)
+
+    def _tell(self, trial: Trial) -> None:
         before = time.perf_counter()
-        if outcome is None:
-            self.searcher.fail(trial.number, reason or "")
-            self.failures.append(reason or "")
+        if trial.complete:
+            self.searcher.tell(trial.number, self.goal.outcome(trial.metrics))
         else:
-            self.searcher.tell(trial.number, outcome)
-            self.completed = True
+            self.searcher.fail(trial.number, trial.reason or "")
+            self.failures.append(trial)
         self.told_s += time.perf_counter() - before
+        self._reached(trial)
         if self.on_trial is not None:
             self.on_trial(trial)
-        if not self.completed and len(self.failures) >= self.patience:
-            raise self.hopeless()
 
-    def hopeless(self) -> SearchError:
-        reasons = self.failures or [trial.reason or "unknown" for trial in self.journal.trials]
-        return SearchError(
-            f"all {len(reasons)} trials failed, the first one because: {reasons[0]}",
-            hint="mend the cause, then start the same search again",
-        )
+    def _reached(self, trial: Trial) -> None:
+        if trial.complete:
+            self.completed = max(self.completed, trial.fidelity)
+
+    def give_up(self, trials: Sequence[Trial], least: int) -> None:
+        """Stops if so many of the trials failed at lengths of training that no trial completed."""
+        failed = [trial for trial in trials if not trial.complete and trial.fidelity > self.completed]
+        if len(failed) >= least:
+            longer = f" trained for more than {self.completed:.2g} of the length" if self.completed else ""
+            raise SearchError(
+                f"all {len(failed)} trials{longer} failed, the first one because: {failed[0].reason}",
+                hint="mend the cause, then start the same search again",
+            )
 
     def notes(self) -> list[str]:
         notes = [*self.journal.notes, *self.searcher.notes]
@@ -203,10 +219,12 @@ def run_search(
         price: costs of a scheme that are known before it is trained. Candidates that break a limit of the
             goal by these alone are replaced before they become trials.
         transfer: the journal of another search. Its trials are told to the searcher as knowledge where this
-            space has the same knobs and options; they do not count as trials.
+            space has the same knobs and options; they do not count as trials. Searchers that learn nothing
+            (``random``, ``exhaustive``) refuse it.
         identity: plain data about everything else that a trial's outcome depends on (data, training, ...); a
             journal of another identity, space, goal or seed is refused.
-        patience: after so many failed trials with none completed, stop with the first reason.
+        patience: after so many failed trials with none completed (none that was trained as long), stop with
+            the first reason.
         on_trial: called after each new trial is on the disk.
 
     Returns:
@@ -252,8 +270,7 @@ def run_search(
         restored = len(book.trials)
         run.restore()
         whole = run.run(workers)
-        if not run.completed:
-            raise run.hopeless()
+        run.give_up(run.failures or book.trials, 1)
         notes = [*run.notes(), *workers.notes]
         return result_of(book.trials, goal, restored=restored, exhausted=not whole, notes=notes, batch=batch)
 

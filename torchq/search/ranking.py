@@ -35,6 +35,8 @@ def ranked(outcomes: Sequence[Outcome], goal: Goal) -> list[int]:
         >>> ranked(outcomes, goal)
         [2, 1, 3, 0]
     """
+    if not outcomes:
+        return []
     beyond = np.array([violation(outcome, goal) for outcome in outcomes])
     values = np.array([outcome.values for outcome in outcomes]).reshape(len(outcomes), -1)
     order: list[int] = []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from search_problems import GOAL, evaluate, space
 
+from torchq.errors import SearchError
 from torchq.scheme import Scheme
 from torchq.search import (
     SEARCHERS,
@@ -164,19 +165,44 @@ def test_what_costs_too_much_is_not_tried_where_prices_are_known(name: str, tmp_
     assert result.unmet == ()
 
 
-@EVERY
-def test_knowledge_of_another_search_does_not_count_as_trials(name: str, tmp_path: Path) -> None:
+def transferred(name: str, tmp_path: Path, **options: object) -> SearchResult:
     run_search(space(), evaluate, goal=GOAL, trials=20, journal=tmp_path / "old", searcher="random")
-    result = run_search(
+    return run_search(
         space(),
         evaluate,
         goal=MultiObjective("bits"),
         trials=13,
         journal=tmp_path / "new",
         searcher=name,
-        options={"inner": "random"} if name == "blocks" else {},
+        options=options,
         transfer=tmp_path / "old",
         batch=3,
     )
+
+
+def test_who_learns_from_another_search() -> None:
+    deaf = {name for name, kind in SEARCHERS.items() if not kind(space(), GOAL).learns}
+    assert deaf == {"exhaustive", "random"}
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHERS if name not in ("exhaustive", "random")])
+def test_knowledge_of_another_search_does_not_count_as_trials(name: str, tmp_path: Path) -> None:
+    result = transferred(name, tmp_path, **({"inner": "evolution"} if name == "blocks" else {}))
     assert len(result.trials) == 13
     assert f"20 of 20 trials of {tmp_path}/old were told to the searcher" in result.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("exhaustive", {}), ("random", {}), ("blocks", {"inner": "random"})]
+)
+def test_who_learns_nothing_refuses_what_another_search_found(
+    name: str, options: dict[str, object], tmp_path: Path
+) -> None:
+    with pytest.raises(SearchError) as caught:
+        transferred(name, tmp_path, **options)
+    able = [name for name in SEARCHERS if name not in ("exhaustive", "random")]
+    assert str(caught.value) == (
+        f"transfer: the searcher {name} proposes the same whatever another search found; leave transfer out, "
+        f"or choose a searcher that learns: {', '.join(able)}"
+    )
+    assert not (tmp_path / "new").exists()

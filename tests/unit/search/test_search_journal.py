@@ -136,6 +136,45 @@ def test_flushed_to_the_disk_before_it_counts(path: Path, monkeypatch: pytest.Mo
     assert flushed == [4]
 
 
+def test_trials_that_end_together_are_flushed_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed, fsync = [], os.fsync
+
+    def watch(handle: int) -> None:
+        flushed.append(path.read_bytes().count(b"\n"))
+        fsync(handle)
+
+    with Journal(path, IDENTITY) as journal:
+        monkeypatch.setattr(os, "fsync", watch)
+        journal.append(*(replace(TRIAL, number=number) for number in range(2, 34)))
+        journal.append()
+    assert flushed == [35], "nothing to write is no reason to flush"
+    assert [trial.number for trial in reopened(path).trials] == list(range(34))
+
+
+def test_cut_short_at_any_byte_of_trials_that_end_together(path: Path) -> None:
+    before = len(path.read_bytes())
+    with Journal(path, IDENTITY) as journal:
+        journal.append(*(replace(TRIAL, number=number) for number in range(2, 5)))
+    whole = path.read_bytes()
+    for end in range(before, len(whole), 7):
+        path.write_bytes(whole[:end])
+        lines = whole[before:end].count(b"\n")
+        lines += whole[end : end + 1] == b"\n" and end > before  # only the line's end is missing
+        assert [trial.number for trial in reopened(path).trials] == list(range(2 + lines))
+
+
+def test_a_full_disk_in_the_middle_of_some_trials_keeps_none_of_them(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, write = path.read_bytes(), os.write
+    with Journal(path, IDENTITY) as journal:
+        monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[: len(data) - 20]))
+        with pytest.raises(RunDirError, match=r"cannot be written \(No space left on device\)"):
+            journal.append(*(replace(TRIAL, number=number) for number in range(2, 5)))
+        assert [trial.number for trial in journal.trials] == [0, 1]
+    assert path.read_bytes() == whole
+
+
 def test_what_was_asked_is_there_again_and_a_cut_line_of_it_is_taken_away(path: Path) -> None:
     asked = Asked((Proposal(2, {"fc1.units": 0}), Proposal(3, {"fc1.units": 1}, 1 / 3)), 0.5, "ax", 4)
     before = path.read_bytes()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
 from search_problems import GOAL, evaluate, space
 
-from torchq.errors import DataError, QuantizerError, RunDirError, TrainError
+from torchq.errors import DataError, QuantizerError, RunDirError, SearchError, TrainError
 from torchq.scheme import Scheme
 from torchq.search import (
     MultiObjective,
@@ -109,6 +110,55 @@ def test_what_no_other_scheme_would_mend_stops_the_search(tmp_path: Path, kind: 
     with pytest.raises(kind, match="gone"):
         search(tmp_path / "j", evaluate=broken)
     assert len(read_journal(tmp_path / "j")[1]) == 2
+
+
+class Stacked:
+    """Evaluates a stack at once; its trials of some numbers fail."""
+
+    def __init__(self, fails: set[int]) -> None:
+        self.fails = fails
+
+    def __call__(self, scheme: Scheme, info: TrialInfo) -> dict[str, float]:
+        raise AssertionError("one by one")
+
+    def many(self, jobs: list[tuple[Scheme, TrialInfo]]) -> list[dict[str, float] | TrainError]:
+        return [
+            TrainError(f"trial {info.number} is nan") if info.number in self.fails else evaluate(scheme, info)
+            for scheme, info in jobs
+        ]
+
+
+def test_the_trials_of_a_stack_are_on_the_disk_with_one_flush(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(handle) or fsync(handle))
+    search(tmp_path / "j", trials=24, batch=8, evaluate=Stacked(set()))
+    assert len(flushed) == 2 + 2 * 3, "the head and its folder; what was asked and what came out, three times"
+
+
+def test_a_stack_is_heard_to_its_end_before_all_is_given_up(tmp_path: Path) -> None:
+    result = search(tmp_path / "j", trials=12, batch=8, evaluate=Stacked(set(range(7))))
+    assert sum(trial.complete for trial in result.trials) == 5
+    with pytest.raises(SearchError) as caught:
+        search(tmp_path / "k", trials=12, batch=8, evaluate=Stacked(set(range(12))))
+    assert str(caught.value) == (
+        "all 8 trials failed, the first one because: trial 0 is nan; mend the cause, then start the same "
+        "search again"
+    )
+    assert len(read_journal(tmp_path / "k")[1]) == 8, "those of the stack, all written down"
+
+
+def test_what_ended_before_a_fault_of_the_goal_is_kept(tmp_path: Path) -> None:
+    class Forgetful(Stacked):
+        def many(self, jobs: list[tuple[Scheme, TrialInfo]]) -> list[dict[str, float] | TrainError]:
+            answers = super().many(jobs)
+            answers[5] = {"accuracy": 0.5}
+            return answers
+
+    with pytest.raises(SearchError, match="bits"):
+        search(tmp_path / "j", trials=8, batch=8, evaluate=Forgetful(set()))
+    assert [trial.number for trial in read_journal(tmp_path / "j")[1]] == [0, 1, 2, 3, 4]
 
 
 def test_control_c_leaves_a_clean_journal(tmp_path: Path) -> None:
