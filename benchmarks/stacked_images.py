@@ -1,8 +1,8 @@
 """What stacking gains for convolutional networks: ``python -m benchmarks.stacked --cnn``.
 
-A network for digits (a convolution of 8 filters, one of 16, a relu and a pool behind each, a linear layer) of 4
-to 7 bits, on images of 8 x 8 (the size of scikit-learn's digits) and 28 x 28 (MNIST's); measured as the other
-stacks are.
+A network for digits (a convolution of 8 filters, one of 16, a relu and a pool behind each, a linear layer)
+of 4 to 7 bits, on images of 8 x 8 (the size of scikit-learn's digits) and 28 x 28 (MNIST's); measured as the
+other stacks are.
 """
 
 from __future__ import annotations
