@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from operator import or_
 from typing import Any
 
@@ -111,14 +111,26 @@ class Layout:
 
     def parameters(self) -> tuple[Place, ...]:
         """Trained values."""
-        return tuple(_placed(self._parameters()))
+        return self._trained
 
     def statistics(self) -> tuple[Place, ...]:
         """Running statistics."""
-        return tuple(_placed(self._statistics()))
+        return self._running
 
     def slots(self) -> tuple[int, ...]:
         """The number of the first quantizer of each link."""
+        return self._slots
+
+    @cached_property
+    def _trained(self) -> tuple[Place, ...]:
+        return tuple(_placed(self._parameters()))
+
+    @cached_property
+    def _running(self) -> tuple[Place, ...]:
+        return tuple(_placed(self._statistics()))
+
+    @cached_property
+    def _slots(self) -> tuple[int, ...]:
         counts = [QUANTIZERS.get(kind, 2) for kind, _ in self.links]
         return tuple(sum(counts[:index]) for index in range(len(counts)))
 

@@ -64,6 +64,7 @@ class Pass:
         self._places = {(p.link, p.name): p for p in self.layout.parameters()}
         self._running = {(p.link, p.name): p for p in self.layout.statistics()}
         self._slots = self.layout.slots()
+        self._times = self.arithmetic.product
         self._kept: dict[int, tuple[Tensor, ...]] = {}
         self._offsets: dict[int, tuple[Tensor | None, Tensor]] = {}
         self._corrections: dict[int, Tensor | None] = {}
@@ -139,9 +140,9 @@ class Pass:
         self._kept[index] = x, weight
         window = self.layout.windows[index]
         if window is None and weight.shape[1] < NARROW:
-            total = torch.bmm(weight, x.transpose(1, 2)).transpose(1, 2)
+            total = self._times(weight, x.transpose(1, 2)).transpose(1, 2)
         else:
-            total = product(x, weight, window)
+            total = product(x, weight, window, self._times)
         bias = self._held(index, "bias")
         return total if bias is None else self._plus(index, total, self._quantized(index, 1, bias))
 
@@ -162,10 +163,11 @@ class Pass:
         held, bias = self._held(index, "weight"), self._held(index, "bias")
         assert held is not None  # noqa: S101 - told to the type checker
         window = self.layout.windows[index]
-        self._add(index, "weight", self._through(index, 0, onto_weight(gradient, x, weight, window), held))
+        on_weight = onto_weight(gradient, x, weight, window, self._times)
+        self._add(index, "weight", self._through(index, 0, on_weight, held))
         if bias is not None:
-            self._add(index, "bias", self._through(index, 1, gradient.sum(1, keepdim=True), bias))
-        return onto_input(gradient, x, weight, window) if needed else gradient
+            self._add(index, "bias", self._through(index, 1, self.arithmetic.sums(gradient), bias))
+        return onto_input(gradient, x, weight, window, self._times) if needed else gradient
 
     # ------------------------------------------------------------------ pools, and all values in one row
 
@@ -246,7 +248,7 @@ class Pass:
         assert weight is not None  # noqa: S101 - told to the type checker
         gamma, beta = self._held(index, "gamma"), self._held(index, "beta")
         window = self.layout.windows[index]
-        y = product(x, weight, window)  # without the bias, which only moves the mean
+        y = product(x, weight, window, self._times)  # without the bias, which only moves the mean
         mean, variance = self._moments(index, y, momentum, bias)
         inverse = torch.rsqrt(variance + eps)
         scale = inverse if gamma is None else inverse * gamma
@@ -262,7 +264,7 @@ class Pass:
         offset = self._quantized(index, 1, shift)
         self._kept[index] = x, y, mean, inverse, shift, offset, factor, kept, made
         self._corrections[index] = correction
-        total = self._plus(index, product(x, made, window), offset, correction)
+        total = self._plus(index, product(x, made, window, self._times), offset, correction)
         self._totals[index] = total
         return total
 
@@ -273,14 +275,14 @@ class Pass:
         assert weight is not None  # noqa: S101 - told to the type checker
         gamma = self._held(index, "gamma")
         if correction is None:
-            total, on_total = gradient.sum(1, keepdim=True), gradient
+            total, on_total = self.arithmetic.sums(gradient), gradient
         else:  # it is the root of the running variance times the inverse
             after = self._kept[index + 1][0] if self._quantized_next(index) else self._totals[index]
             total, on_correction = self.arithmetic.slopes(gradient, after, offset)
             on_total = gradient.mul_(correction)
         on_shift = self._through(index, 1, total, shift)
         window = self.layout.windows[index]
-        on_kept = self._through(index, 0, onto_weight(on_total, x, made, window), kept)
+        on_kept = self._through(index, 0, onto_weight(on_total, x, made, window, self._times), kept)
         along = (on_kept * weight).sum(2).unsqueeze(1)  # what comes to the factor of each output
         scale = inverse if gamma is None else inverse * gamma
         self._add(index, "beta", on_shift)
@@ -294,15 +296,15 @@ class Pass:
         share, _ = self._share_of(index)
         on_y = self.arithmetic.returned(None, None, y, mean, on_shift * scale, -2 * on_variance, share)
         self._add(index, "weight", on_kept * (factor if gamma is None else factor * gamma).transpose(1, 2))
-        self._add(index, "weight", onto_weight(on_y, x, weight, window))
+        self._add(index, "weight", onto_weight(on_y, x, weight, window, self._times))
         self._add(index, "bias", torch.zeros_like(on_shift))  # the norm takes it out again
         if not needed:
             return gradient
-        through = onto_input(on_total, x, made, window)
+        through = onto_input(on_total, x, made, window, self._times)
         return (
             through.baddbmm_(on_y, weight)
             if window is None
-            else through + onto_input(on_y, x, weight, window)
+            else through + onto_input(on_y, x, weight, window, self._times)
         )
 
 

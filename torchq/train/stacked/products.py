@@ -7,22 +7,27 @@ call of its own: torch's kernels are as fast for one as for a group of all.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from torchq.train.stacked.windows import Window
 
+Times = Callable[[Tensor, Tensor], Tensor]
 
-def product(x: Tensor, weight: Tensor, window: Window | None) -> Tensor:
+
+def product(x: Tensor, weight: Tensor, window: Window | None, times: Times = torch.bmm) -> Tensor:
     """The sums of products of each candidate.
 
     Args:
         x: ``[candidates, rows, channels]``; one candidate stands for all.
         weight: ``[candidates, outputs, inputs]``, the inputs of a convolution being channels and points.
         window: of a convolution.
+        times: multiplies matrices.
     """
     if window is None:
-        return torch.bmm(x.expand(len(weight), -1, -1), weight.transpose(1, 2))
+        return times(x.expand(len(weight), -1, -1), weight.transpose(1, 2))
     images = _images(x, window)
     count, outputs = weight.shape[:2]
     samples, channels = images.shape[1:3]
@@ -41,17 +46,21 @@ def product(x: Tensor, weight: Tensor, window: Window | None) -> Tensor:
     return made.reshape(count, -1, outputs)
 
 
-def onto_weight(gradient: Tensor, x: Tensor, weight: Tensor, window: Window | None) -> Tensor:
+def onto_weight(
+    gradient: Tensor, x: Tensor, weight: Tensor, window: Window | None, times: Times = torch.bmm
+) -> Tensor:
     """The gradient of the weight, given that of the sums."""
     if window is None:
-        return torch.bmm(gradient.transpose(1, 2), x)
+        return times(gradient.transpose(1, 2), x)
     return _backward(gradient, x, weight, window, of_weight=True)
 
 
-def onto_input(gradient: Tensor, x: Tensor, weight: Tensor, window: Window | None) -> Tensor:
+def onto_input(
+    gradient: Tensor, x: Tensor, weight: Tensor, window: Window | None, times: Times = torch.bmm
+) -> Tensor:
     """The gradient of the input, given that of the sums."""
     if window is None:
-        return torch.bmm(gradient, weight)
+        return times(gradient, weight)
     return _backward(gradient, x, weight, window, of_weight=False)
 
 
