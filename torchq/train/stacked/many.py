@@ -73,8 +73,9 @@ def fit_many(
             torch's; ``"auto"``: where the training is long enough for that to pay. What is compiled stays for
             later calls.
         device: where to train.
-        like: models that stacks on a GPU must hold as well, though they are not trained: with the widest
-            layers and all quantizer families that later calls will have, one program serves all calls.
+        like: models that the stacks must hold as well, though they are not trained: with the widest layers
+            and all quantizer families that later calls will have, a candidate ends the same to the last digit
+            in any company, and one program of torch's compiler serves all calls.
         prune: for each model the schedule by which the weights of each layer are pruned, as
             ``after_step=Pruner(model, schedule).step`` does in ``fit``; None for those that are not.
         rungs: pairs of an epoch and a fraction: after that epoch only this fraction of the candidates that
@@ -125,7 +126,7 @@ def fit_many(
         on_epoch=on_epoch,
     )
     schedules = list(prune) or [None] * len(models)
-    plan = planned(models, () if where.type == "cpu" else like, settings, schedules, chunk)
+    plan = planned(models, like, settings, schedules, chunk)
     work = sum(len(part) for _, part in plan.stacks) * len(x) * epochs
     choice = chosen(compile if work else False, work, where, plain_loss=settings.loss is None)
     results: dict[int, History | TrainError] = {}
