@@ -105,7 +105,7 @@ def test_a_loss_of_ones_own() -> None:
 
 
 def check(seeds: range) -> None:
-    """Averages whose sums cancel may stand on an edge, on a side that the order of adding decides: 1 in 50."""
+    """Averages whose sums cancel may stand on an edge; the order of adding decides the side: 1 in 50."""
     found = {seed: compared(drawn_images(seed)) for seed in seeds}
     wrong = [(seed, one) for seed, ones in found.items() for one in ones if one.unexplained]
     agreeing = [one.agrees for ones in found.values() for one in ones]
