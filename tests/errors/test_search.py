@@ -14,6 +14,7 @@ import pytest
 from torchq.errors import RunDirError, SearchError, TorchqError, TrainError, UnknownNameError
 from torchq.scheme import Scheme
 from torchq.search import (
+    SEARCHERS,
     ForgivingFactor,
     Journal,
     Knob,
@@ -144,9 +145,52 @@ def test_counts_below_one(tmp_path: Path, name: str) -> None:
 
 def test_a_searcher_that_does_not_exist(tmp_path: Path) -> None:
     sentence = told(lambda: search(tmp_path, searcher="randon"), UnknownNameError)
-    assert sentence == (
-        "unknown searcher 'randon'; did you mean 'random'? "
-        "Known: ax, blocks, evolution, exhaustive, halving, hyperband, random"
+    assert sentence == (f"unknown searcher 'randon'; did you mean 'random'? Known: {', '.join(SEARCHERS)}")
+
+
+@pytest.mark.parametrize(
+    ("searcher", "options", "sentence"),
+    [
+        (
+            "evolution",
+            {"popullation": 3},
+            "options: the searcher evolution has no 'popullation'; did you mean 'population'? "
+            "Known: initial, population, crossing",
+        ),
+        (
+            "random",
+            {"eta": 3},
+            "options: the searcher random has no 'eta'; it has no options; leave them out",
+        ),
+        (
+            "hyperband",
+            {"eta": "3"},
+            "options: eta of the searcher hyperband must be a whole number, got '3'",
+        ),
+        (
+            "evolution",
+            {"crossing": True},
+            "options: crossing of the searcher evolution must be a number, got True",
+        ),
+        ("blocks", {"inner": 3}, "options: inner of the searcher blocks must be a text, got 3"),
+        (
+            "blocks",
+            {"blocks": "fc1"},
+            "options: blocks of the searcher blocks must be a list of texts, got 'fc1'",
+        ),
+        ("ax", {"initial": 2.5}, "options: initial of the searcher ax must be a whole number, got 2.5"),
+    ],
+)
+def test_options_of_a_searcher(tmp_path: Path, searcher: str, options: dict[str, Any], sentence: str) -> None:
+    assert told(lambda: search(tmp_path, searcher=searcher, options=options)) == sentence
+    assert not (tmp_path / "j").exists()
+
+
+@pytest.mark.parametrize("answer", [None, {"accuracy": "good", "bits": 1.0}, [0.5, 3.0]])
+def test_an_evaluation_that_returns_no_numbers(tmp_path: Path, answer: Any) -> None:
+    assert told(lambda: search(tmp_path, evaluate=lambda scheme, info: answer)) == (
+        f"the evaluation must return numbers by name, got {answer!r} for trial 0; "
+        'return such as {"accuracy": 0.75, "bits": 12000.0}'
     )
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from torchq.errors import SearchError
 from torchq.scheme import Scheme
-from torchq.search.base import SEARCHERS, Searcher
+from torchq.search.base import Searcher
 from torchq.search.evaluation import Evaluation, TrialInfo
 from torchq.search.executors import Executor, Finished, SerialExecutor
 from torchq.search.goal import Goal
 from torchq.search.journal import Journal
+from torchq.search.options import searcher_of
 from torchq.search.result import SearchResult, result_of
 from torchq.search.space import Point, Space
 from torchq.search.transfer import told_by
@@ -215,7 +216,8 @@ def run_search(
         seed: of the searcher and, plus its number, of each trial.
         start: points to try first; only with a searcher given by name.
         batch: how many points are asked for at once and evaluated as one stack.
-        executor: where stacks are evaluated; by default here, one after the other. It is not closed.
+        executor: where stacks are evaluated; by default here, one after the other. It is not closed, and
+            forgets what it was at if the search stops with an error or Ctrl-C.
         price: costs of a scheme that are known before it is trained. Candidates that break a limit of the
             goal by these alone are replaced before they become trials.
         transfer: the journal of another search. Its trials are told to the searcher as knowledge where this
@@ -252,7 +254,8 @@ def run_search(
         if value < 1:
             raise SearchError(f"{name} must be at least 1, got {value}")
     if isinstance(searcher, str):
-        name, searcher = searcher, _made(searcher, space, goal, seed=seed, start=start, **(options or {}))
+        name = searcher
+        searcher = searcher_of(name, space, goal, seed=seed, start=start, options=options)
     else:
         name = type(searcher).__name__
     searcher.plan(trials)
@@ -269,23 +272,14 @@ def run_search(
         run = _Run(space, evaluate, searcher, name, goal, book, seed, trials, batch, patience, on_trial)
         restored = len(book.trials)
         run.restore()
-        whole = run.run(workers)
+        try:
+            whole = run.run(workers)
+        except BaseException:
+            workers.forget()
+            raise
         run.give_up(run.failures or book.trials, 1)
         notes = [*run.notes(), *workers.notes]
         return result_of(book.trials, goal, restored=restored, exhausted=not whole, notes=notes, batch=batch)
-
-
-def _made(name: str, *positional: Any, **named: Any) -> Searcher:
-    """A searcher by name.
-
-    Raises:
-        SearchError: arguments that this searcher does not take.
-    """
-    kind = SEARCHERS.get(name)
-    try:
-        return kind(*positional, **named)
-    except TypeError as fault:
-        raise SearchError(f"searcher {name}: {fault}", hint="see its documentation for its options") from None
 
 
 def _finite(value: float) -> bool:

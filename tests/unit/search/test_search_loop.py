@@ -21,6 +21,7 @@ from torchq.search import (
     read_journal,
     run_search,
 )
+from torchq.search.executors import SerialExecutor
 
 
 def search(path: Path, trials: int = 12, **more: object) -> SearchResult:
@@ -173,6 +174,22 @@ def test_control_c_leaves_a_clean_journal(tmp_path: Path) -> None:
     result = search(tmp_path / "j")
     assert result.restored == 4
     assert [trial.number for trial in result.trials] == list(range(12))
+
+
+def test_an_executor_forgets_what_it_was_at_when_the_search_stops(tmp_path: Path) -> None:
+    """Or its next search would hear of trials that are not its own."""
+
+    def impatient(scheme: Scheme, info: TrialInfo) -> dict[str, float]:
+        if info.number == 1:
+            raise KeyboardInterrupt
+        return evaluate(scheme, info)
+
+    with SerialExecutor() as executor:
+        with pytest.raises(KeyboardInterrupt):
+            search(tmp_path / "j", evaluate=impatient, batch=4, executor=executor)
+        result = search(tmp_path / "k", seed=9, batch=4, executor=executor)
+    whole = search(tmp_path / "whole", seed=9, batch=4)
+    assert [trial.point for trial in result.trials] == [trial.point for trial in whole.trials]
 
 
 def test_a_space_tried_to_the_end_says_so(tmp_path: Path) -> None:

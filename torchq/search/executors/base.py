@@ -82,6 +82,10 @@ class Executor(ABC):
         """
 
     @abstractmethod
+    def forget(self) -> None:
+        """Forget all that was submitted and not handed back; workers that are at it are stopped."""
+
+    @abstractmethod
     def close(self) -> None:
         """Let the workers go; what they are at is lost. A second call does nothing."""
 

@@ -77,7 +77,13 @@ def _finished(job: Job, answer: Mapping[str, float] | Exception, wall_s: float, 
         raise answer
     if isinstance(answer, Exception):
         return replace(blank, reason=str(answer) or type(answer).__name__)
-    return replace(blank, metrics={name: float(value) for name, value in answer.items()})
+    try:
+        return replace(blank, metrics={name: float(value) for name, value in answer.items()})
+    except (AttributeError, TypeError, ValueError) as fault:
+        raise SearchError(
+            f"the evaluation must return numbers by name, got {answer!r} for trial {job[1].number}",
+            hint='return such as {"accuracy": 0.75, "bits": 12000.0}',
+        ) from fault
 
 
 def answer(evaluation: Evaluation, jobs: Sequence[Job], worker: str) -> list[Finished] | Exception:

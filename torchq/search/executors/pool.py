@@ -14,7 +14,11 @@ from torchq.search.evaluation import Evaluation, Job
 from torchq.search.executors.base import Executor, Finished
 
 STILLBORN = 3
-"""After so many workers in a row that were lost before they were up, no more are started."""
+"""After so many workers in a row that were lost before they were up, no more are started; with more workers
+at once, after one more than all of them."""
+
+FLEETING = 20
+"""After so many workers that came up and were lost before any stack was done, no more are started."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Pool(Executor, Generic[W]):
         self._waiting: deque[Stack] = deque()
         self._finished: list[Finished] = []
         self._stillborn = 0
+        self._fleeting = 0
         self._closed = False
 
     @property
@@ -99,6 +104,14 @@ class Pool(Executor, Generic[W]):
                 break
         finished, self._finished = self._finished, []
         return finished
+
+    def forget(self) -> None:
+        """As :meth:`Executor.forget`; workers that are at nothing stay."""
+        self._waiting.clear()
+        self._finished.clear()
+        for worker in [worker for worker in self._team if worker.stack is not None]:
+            self._team.remove(worker)
+            self._stop(worker)
 
     def close(self) -> None:
         """Stop the workers, whatever they are at."""
@@ -132,14 +145,21 @@ class Pool(Executor, Generic[W]):
             self._team.remove(worker)
             self._stop(worker)
             self._stillborn += not worker.up
-            if self._stillborn >= STILLBORN:
+            if self._stillborn >= max(STILLBORN, self.workers + 1):
                 raise self._hopeless(event.why)
+            self._fleeting += worker.up and stack is None
+            if self._fleeting >= FLEETING:
+                raise SearchError(
+                    f"{FLEETING} workers were lost with no work in hand before a stack of trials was done; "
+                    f"the last one {event.why}",
+                    hint="see what ends them, or choose fewer workers, then start the same search again",
+                )
             if stack is not None:
                 self._again(stack, worker.name, event.why)
             elif worker.up:
                 self.notes.append(f"{worker.name} was lost ({event.why}); another one took its place")
         else:
-            worker.stack = None
+            worker.stack, self._fleeting = None, 0
             if isinstance(event.answer, Exception):
                 raise event.answer
             self._finished += event.answer or []

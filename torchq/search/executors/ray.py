@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import subprocess
@@ -10,8 +11,9 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -53,31 +55,87 @@ class RayExecutor(Pool[_Actor]):
     :class:`~torchq.search.executors.pool.Pool`. If this process is connected to Ray already, that connection
     is used whatever the address, and left open.
 
+    A worker asks for a GPU if the first evaluation's ``device`` is ``"cuda"``, and is shown no other one; one
+    whose device is ``"cpu"`` or ``"auto"`` asks for none and trains on the CPU.
+
     Args:
-        workers: how many; by default as many as the cluster has CPUs for.
+        workers: how many; by default as many as the cluster has CPUs and GPUs for.
         address: ``"auto"`` (the cluster of this machine, or of the environment variable ``RAY_ADDRESS``),
             ``"host:port"``, or ``"ray://host:port"`` from outside the cluster.
         retries: how often a job whose worker was lost is tried again.
         threads: of each worker, and CPUs that it asks the cluster for.
+        gpus_per_worker: GPUs that a worker asks for, such as 0.5 for two workers on each; None goes by the
+            evaluation.
 
     Raises:
         SearchError: arguments out of range, Ray missing, or a cluster that does not answer within
-            :data:`CONNECT_S` seconds; later, no worker within :data:`START_S` seconds.
+            :data:`CONNECT_S` seconds; later, no worker within :data:`START_S` seconds, or a cluster that is
+            gone.
     """
 
     def __init__(
-        self, *, workers: int | None = None, address: str | None = None, retries: int = 2, threads: int = 1
+        self,
+        *,
+        workers: int | None = None,
+        address: str | None = None,
+        retries: int = 2,
+        threads: int = 1,
+        gpus_per_worker: float | None = None,
     ) -> None:
         super().__init__(workers=workers, address=address or "auto", retries=retries)
         if threads < 1:
             raise SearchError(f"threads must be at least 1, got {threads}")
+        if gpus_per_worker is not None and not 0.0 <= gpus_per_worker < math.inf:
+            raise SearchError(f"gpus_per_worker must be a number of at least 0, got {gpus_per_worker:g}")
         self.threads = threads
+        self.gpus_per_worker = gpus_per_worker
         self._begun = 0
+        self._counted = workers is not None
         self._sent: tuple[Evaluation, Any] | None = None
         self._since = time.monotonic()
         self._ray, self._ours = _connected(address or "auto")
-        if workers is None:
-            self.workers = max(int(self._ray.cluster_resources().get("CPU", 0)) // threads, 1)
+        if not self._counted:
+            self.workers = self._places()
+
+    def submit(self, evaluation: Evaluation, jobs: Sequence[Job]) -> None:
+        """As :meth:`Pool.submit`; the first evaluation says whether workers need a GPU."""
+        device = str(getattr(evaluation, "device", "cpu"))
+        kind, _, index = device.partition(":")
+        if index.isdecimal() and int(index) > 0:
+            raise SearchError(
+                f"device: {device} is a GPU of this machine, and Ray gives each worker one of its own",
+                hint="write cuda",
+            )
+        if self.gpus_per_worker is None:
+            self.gpus_per_worker = 1.0 if kind == "cuda" else 0.0
+            if not self._counted:
+                self.workers = self._places()
+        super().submit(evaluation, jobs)
+
+    def _places(self) -> int:
+        """Workers that the cluster has CPUs and GPUs for."""
+        there = self._ray.cluster_resources()
+        places = int(there.get("CPU", 0)) // self.threads
+        if self.gpus_per_worker:
+            places = min(places, int(there.get("GPU", 0) / self.gpus_per_worker))
+        return max(places, 1)
+
+    @contextmanager
+    def _there(self) -> Iterator[None]:
+        """The cluster is connected; unasked, Ray would start one of its own in its place."""
+        try:
+            if not self._ray.is_initialized():
+                raise ConnectionError("the connection was closed")
+            yield
+        except ConnectionError as fault:
+            raise SearchError(
+                f"the Ray cluster at {self.address!r} is gone ({_said(fault)})",
+                hint="start the same search again when it is back; the trials so far are safe",
+            ) from fault
+
+    def _hand_out(self) -> None:
+        with self._there():
+            super()._hand_out()
 
     def _start(self) -> _Actor:
         if not self._team:
@@ -86,7 +144,13 @@ class RayExecutor(Pool[_Actor]):
         name = f"ray worker {self._begun}"
         actor = (
             self._ray.remote(_Evaluator)
-            .options(num_cpus=self.threads, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD")
+            .options(
+                num_cpus=self.threads,
+                num_gpus=self.gpus_per_worker or 0,
+                max_restarts=0,
+                max_task_retries=0,
+                scheduling_strategy="SPREAD",
+            )
             .remote(name, self.threads)
         )
         return _Actor(name=name, actor=actor, asked=actor.up.remote())
@@ -106,18 +170,29 @@ class RayExecutor(Pool[_Actor]):
                     f"the evaluation cannot be sent to Ray's workers ({_said(fault.__cause__ or fault)})",
                     hint="hold nothing in it that belongs to this process alone, such as locks and files",
                 ) from fault
+            except (ImportError, AttributeError) as fault:  # from the other end of a ray:// address
+                raise _unread(fault) from fault
         return self._sent[1]
 
     def _wait(self, timeout_s: float | None) -> list[Event[_Actor]]:
+        with self._there():
+            return self._looked(timeout_s)
+
+    def _looked(self, timeout_s: float | None) -> list[Event[_Actor]]:
+        if any(worker.up for worker in self._team):
+            self._since = time.monotonic()
         asked = {worker.asked: worker for worker in self._team if worker.asked is not None}
         patience = LOOK_S if timeout_s is None else min(timeout_s, LOOK_S)
         done, _ = self._ray.wait(list(asked), num_returns=1, timeout=patience)
         if done:
             done, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=0)
         elif not any(worker.up for worker in self._team) and time.monotonic() - self._since > START_S:
+            free, gpus = self._ray.available_resources(), self.gpus_per_worker
+            needs = f"{self.threads} CPU" + (f" and {gpus:g} GPU" if gpus else "")
+            are = f"{free.get('CPU', 0):g}" + (f" and {free.get('GPU', 0):g}" if gpus else "")
             raise SearchError(
                 f"the Ray cluster at {self.address!r} gave no worker in {START_S:.0f} s; a worker needs "
-                f"{self.threads} CPU, and {self._ray.available_resources().get('CPU', 0):g} are free",
+                f"{needs}, and {are} are free",
                 hint="wait until other jobs end, or add nodes",
             )
         return [self._heard(asked[reference], reference) for reference in done]
@@ -129,11 +204,7 @@ class RayExecutor(Pool[_Actor]):
         try:
             found = self._ray.get(reference)
         except RayTaskError as fault:  # before the evaluation began, whose own errors are answers
-            unread = SearchError(
-                f"Ray's workers cannot read the evaluation ({_said(fault)})",
-                hint="install the module that defines it on the cluster's nodes",
-            )
-            return Event(worker, "done", unread)
+            return Event(worker, "done", _unread(fault))
         except RayError as fault:
             return Event(worker, "lost", why=f"was lost ({_said(fault)})")
         if not isinstance(found, dict):
@@ -152,7 +223,9 @@ class RayExecutor(Pool[_Actor]):
             )
 
     def _stop(self, worker: _Actor) -> None:
-        self._ray.kill(worker.actor, no_restart=True)
+        if self._ray.is_initialized():
+            with suppress(ConnectionError):
+                self._ray.kill(worker.actor, no_restart=True)
 
     def close(self) -> None:
         """Stop the workers, and leave the cluster."""
@@ -214,6 +287,8 @@ def _knock(address: str) -> None:
         SearchError: nobody answers in time, or not as a Ray cluster does.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address.startswith("ray://"):
+        _check_client(address, port)
     try:
         if port.isdecimal():
             socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
@@ -230,6 +305,26 @@ def _knock(address: str) -> None:
         raise _silent(address, f"nothing in {CONNECT_S:.0f} s") from None
     if done.returncode != 0:
         raise _silent(address, _said(done.stderr))
+
+
+def _check_client(address: str, port: str) -> None:
+    if find_spec("grpc") is None:
+        raise SearchError(
+            f"address: {address!r} needs Ray's client, and grpcio is not installed",
+            hint="pip install 'torchq[ray]'; or write host:port on a machine of the cluster",
+        )
+    if not port.isdecimal():
+        raise SearchError(
+            f"address: {address!r} has no port",
+            hint="write ray://host:10001, or the port that 'ray start --ray-client-server-port' was given",
+        )
+
+
+def _unread(fault: Exception) -> SearchError:
+    return SearchError(
+        f"Ray's workers cannot read the evaluation ({_said(fault)})",
+        hint="install the module that defines it on the cluster's nodes",
+    )
 
 
 def _silent(address: str, why: str) -> SearchError:

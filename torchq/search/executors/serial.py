@@ -62,6 +62,10 @@ class SerialExecutor(Executor):
             self._waiting.appendleft((evaluation, others))
         return [evaluate_one(evaluation, first)]
 
-    def close(self) -> None:
+    def forget(self) -> None:
         """Forget what waits."""
         self._waiting.clear()
+
+    def close(self) -> None:
+        """As :meth:`forget`."""
+        self.forget()

@@ -90,6 +90,18 @@ class Where(Sums):
         }
 
 
+class Visible(Sums):
+    """Says which GPUs its worker is shown, as a number: -1 for none."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device = device
+
+    def __call__(self, scheme: Scheme, info: TrialInfo) -> dict[str, float]:
+        shown = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        return {"gpu": float(shown) if shown else -1.0, "pid": os.getpid()}
+
+
 class Deadly(Sums):
     """Ends its process at some trials: always, or only the first time (a file remembers)."""
 

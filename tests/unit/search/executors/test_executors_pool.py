@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from torchq.errors import SearchError
 from torchq.search.executors import SerialExecutor, evaluate_stack
-from torchq.search.executors.pool import Event, Pool, Stack, Worker
+from torchq.search.executors.pool import FLEETING, Event, Pool, Stack, Worker
 
 SUMS = Sums()
 
@@ -135,6 +135,59 @@ def test_workers_that_never_come_up_end_the_search() -> None:
             pool._hand_out()
         with pytest.raises(SearchError, match="nobody comes up"):
             pool._heed(Event(pool._team[0], "lost", why="ended with exit code 1"))
+
+
+def test_a_node_lost_while_its_workers_come_up_does_not_end_the_search() -> None:
+    with Imagined(4, 0) as pool:
+        for stack in stacks(4, 1):
+            pool.submit(SUMS, stack)
+        for worker in list(pool._team):
+            pool._heed(Event(worker, "lost", why="was lost (its node is dead)"))
+        pool._hand_out()
+        with pytest.raises(SearchError, match=r"nobody comes up \(was lost \(its node is dead\)\)"):
+            pool._heed(Event(pool._team[0], "lost", why="was lost (its node is dead)"))
+
+
+def test_workers_that_come_up_and_go_again_and_again_end_the_search() -> None:
+    with Imagined(2, 0) as pool:
+        pool.submit(SUMS, [job(0)])
+        straggler = pool._team[0]
+        pool._heed(Event(straggler, "up"))
+        pool._hand_out()
+        assert straggler.stack is not None
+
+        def comes_and_goes() -> None:
+            pool._hand_out()
+            fleeting = pool._team[-1]
+            pool._heed(Event(fleeting, "up"))
+            pool._heed(Event(fleeting, "lost", why="was killed by SIGKILL"))
+
+        for _ in range(FLEETING - 1):
+            comes_and_goes()
+        assert pool.notes[0] == "imagined 2 was lost (was killed by SIGKILL); another one took its place"
+        pool._heed(Event(straggler, "done", []))
+        for _ in range(FLEETING - 1):
+            comes_and_goes()
+        with pytest.raises(SearchError) as caught:
+            comes_and_goes()
+    assert str(caught.value) == (
+        "20 workers were lost with no work in hand before a stack of trials was done; the last one "
+        "was killed by SIGKILL; see what ends them, or choose fewer workers, then start the same search again"
+    )
+
+
+def test_what_is_forgotten_never_comes_back() -> None:
+    with Imagined(2, 3) as pool:
+        for stack in stacks(8, 2):
+            pool.submit(SUMS, stack)
+        while not any(worker.stack for worker in pool._team):
+            assert pool.ready(0) == []
+        before = pool.begun
+        pool.forget()
+        assert pool.free == 2
+        assert pool.ready() == []
+        assert sorted(play(pool, SUMS, 4, 2)) == [0, 1, 2, 3]
+        assert pool.begun > before, "those that were at it were replaced"
 
 
 def test_a_closed_pool_takes_nothing() -> None:
