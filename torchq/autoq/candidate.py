@@ -22,7 +22,7 @@ def candidate(
     scheme: Scheme,
     settings: Settings | None = None,
     *,
-    example: torch.Tensor | Shape,
+    example: torch.Tensor | Shape | None,
     seed: int = 0,
     exportable: bool = True,
 ) -> nn.Module:
@@ -35,7 +35,7 @@ def candidate(
         model: the float model.
         scheme: quantizers and numbers of neurons.
         settings: of folding and activations; of learning rate and pruning the training takes care.
-        example: a batch, or the shape of one sample.
+        example: a batch, or the shape of one sample; without one the shapes are not checked.
         seed: of new neurons.
         exportable: refuse what stands on no hardware grid.
 

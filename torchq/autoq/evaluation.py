@@ -117,6 +117,7 @@ class TrainAndPrice:
         self.prices = Prices(costs, cost_settings or {}, tuple(self.train[0].shape[1:]))
         self.log = Log()
         self._like: list[nn.Module] | None = None
+        self._sound: set[str] = set()
 
     @property
     def example(self) -> Shape:
@@ -248,9 +249,11 @@ class TrainAndPrice:
         return self.space.settings(info.point) if info.point else Settings()
 
     def _candidate(self, scheme: Scheme, settings: Settings, seed: int) -> nn.Module:
-        return candidate(
-            self.model, scheme, settings, example=self.example, seed=seed, exportable=self.exportable
-        )
+        structure = f"{sorted(scheme.units.items())} {settings.fold} {sorted(settings.activations.items())}"
+        example = None if structure in self._sound else self.example  # its shapes were checked before
+        made = candidate(self.model, scheme, settings, example=example, seed=seed, exportable=self.exportable)
+        self._sound.add(structure)
+        return made
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_like": None, "log": Log()}
