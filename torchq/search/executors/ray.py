@@ -28,6 +28,9 @@ from torchq.search.trial import versions
 CONNECT_S = 30.0
 """Seconds that a cluster may take to answer."""
 
+ATTEMPTS = 3
+"""How often a cluster that answered is asked for a connection."""
+
 START_S = 120.0
 """Seconds that the first worker may take to come up; the cluster may be busy with other jobs."""
 
@@ -69,8 +72,8 @@ class RayExecutor(Pool[_Actor]):
 
     Raises:
         SearchError: arguments out of range, Ray missing, or a cluster that does not answer within
-            :data:`CONNECT_S` seconds; later, no worker within :data:`START_S` seconds, or a cluster that is
-            gone.
+            :data:`CONNECT_S` seconds (``ray://``: asked twice); later, no worker within :data:`START_S`
+            seconds, or a cluster that is gone.
     """
 
     def __init__(
@@ -270,13 +273,20 @@ def _connected(address: str) -> tuple[Any, bool]:
     if ray.is_initialized():
         return ray, False
     _knock(address)
-    with _no_warnings():
-        ray.init(
-            address=address,
-            namespace=f"torchq-{uuid.uuid4().hex}",
-            logging_level="ERROR",
-            log_to_driver=False,
-        )
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            with _no_warnings():
+                ray.init(
+                    address=address,
+                    namespace=f"torchq-{uuid.uuid4().hex}",
+                    logging_level="ERROR",
+                    log_to_driver=False,
+                )
+            break
+        except (ConnectionError, RuntimeError) as fault:  # a client server that is too busy gives up in 30 s
+            ray.shutdown()
+            if not left:
+                raise _silent(address, _said(fault)) from fault
     return ray, True
 
 
@@ -286,12 +296,32 @@ def _knock(address: str) -> None:
     Raises:
         SearchError: nobody answers in time, or not as a Ray cluster does.
     """
+    outside = address.startswith("ray://")
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if address.startswith("ray://"):
-        _check_client(address, port)
+    if outside and not port.isdecimal():
+        raise SearchError(
+            f"address: {address!r} has no port",
+            hint="write ray://host:10001, or the port that 'ray start --ray-client-server-port' was given",
+        )
     try:
         if port.isdecimal():
             socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+    except OSError as fault:
+        raise _silent(address, fault.strerror or str(fault)) from None
+    if outside and find_spec("grpc") is None:
+        raise SearchError(
+            f"address: {address!r} needs Ray's client, and grpcio is not installed",
+            hint="pip install 'torchq[ray]'; or write host:port on a machine of the cluster",
+        )
+    if (said := _knocked(address)) and outside:  # a client server hangs at times where it starts a process
+        said = _knocked(address)
+    if said:
+        raise _silent(address, said)
+
+
+def _knocked(address: str) -> str:
+    """What speaks against a cluster at the address; empty if nothing does."""
+    try:
         done = subprocess.run(  # noqa: S603
             [sys.executable, "-c", KNOCK, address],
             capture_output=True,
@@ -299,25 +329,9 @@ def _knock(address: str) -> None:
             timeout=CONNECT_S,
             check=False,
         )
-    except OSError as fault:
-        raise _silent(address, fault.strerror or str(fault)) from None
     except subprocess.TimeoutExpired:
-        raise _silent(address, f"nothing in {CONNECT_S:.0f} s") from None
-    if done.returncode != 0:
-        raise _silent(address, _said(done.stderr))
-
-
-def _check_client(address: str, port: str) -> None:
-    if find_spec("grpc") is None:
-        raise SearchError(
-            f"address: {address!r} needs Ray's client, and grpcio is not installed",
-            hint="pip install 'torchq[ray]'; or write host:port on a machine of the cluster",
-        )
-    if not port.isdecimal():
-        raise SearchError(
-            f"address: {address!r} has no port",
-            hint="write ray://host:10001, or the port that 'ray start --ray-client-server-port' was given",
-        )
+        return f"nothing in {CONNECT_S:.0f} s"
+    return _said(done.stderr) if done.returncode else ""
 
 
 def _unread(fault: Exception) -> SearchError:
