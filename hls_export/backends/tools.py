@@ -27,7 +27,7 @@ class Tool:
         io_types: of :data:`hls_export.backends.base.IO_TYPES`.
         stream_moves: whether axes can change their order in io_stream.
         lacks: kinds of nodes of which hls4ml makes no C++ that compiles.
-        wrong_streams: kinds of nodes that hls4ml builds wrongly in io_stream.
+        wrong_streams: kinds of nodes that hls4ml builds wrongly in io_stream, or that do not compile there.
         by_element: whether an activation may have a format that differs by element.
         least_bits: of a type; hls4ml writes a smaller one with as many, and so it rounds to other values.
         small_factors: whether convolutions of strategy resource in io_parallel are right only where the reuse
@@ -89,6 +89,7 @@ TOOLS = (
         arguments=4,
         traces=("io_parallel",),
         depthwise=False,
+        wrong_streams=frozenset({"embedding"}),
         least_bits=2,
     ),
     Tool(
