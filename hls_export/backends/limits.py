@@ -99,7 +99,8 @@ def refuse_prepared(tool: Tool, graph: HardwareGraph, placed: Placed, settings: 
     layers = weighted(graph)
     for node in placed.graph.nodes:
         if settings.io_type == "io_stream" and node.kind in tool.wrong_streams:
-            reasons.append(f"{node.name} ({node.kind}): what hls4ml makes of it in io_stream is wrong or does not compile")
+            what = "what hls4ml makes of it in io_stream is wrong or does not compile"
+            reasons.append(f"{node.name} ({node.kind}): {what}")
         if settings.io_type == "io_stream" and not tool.stream_moves and moved(node, placed):
             reasons.append(
                 f"{node.inputs[0]} is needed with its axes in another order, which io_stream has not"
