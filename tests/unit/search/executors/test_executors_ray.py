@@ -81,6 +81,41 @@ def test_somebody_else_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
         assert time.monotonic() - begin < 10
 
 
+def test_workers_lost_one_by_one_are_waited_for_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time in which a cluster must give a worker counts from when the last one was up."""
+
+    class Empty:
+        def __getattr__(self, name: str) -> Any:
+            return self
+
+        def __call__(self, *args: object, **settings: object) -> Any:
+            return self
+
+        def wait(self, asked: list[Any], **settings: object) -> tuple[list[Any], list[Any]]:
+            return [], asked
+
+        def available_resources(self) -> dict[str, float]:
+            return {"CPU": 0.0}
+
+    now = [0.0]
+    monkeypatch.setattr(module, "_connected", lambda address: (Empty(), False))
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with RayExecutor(workers=1) as team:
+        team.submit(Sums(), [job(0)])
+        (worker,) = team._team
+        worker.up = True
+        now[0] = 10 * module.START_S
+        assert team._wait(0) == []
+        worker.up = False
+        now[0] += 0.9 * module.START_S
+        assert team._wait(0) == []
+        now[0] += 0.2 * module.START_S
+        with pytest.raises(
+            SearchError, match=r"gave no worker in 120 s; a worker needs 1 CPU, and 0 are free"
+        ):
+            team._wait(0)
+
+
 def started() -> Any:
     from ray.cluster_utils import Cluster
 
