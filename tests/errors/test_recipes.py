@@ -61,6 +61,14 @@ def test_a_missing_key(tmp_path: Path) -> None:
         ("data.seed=on", "command line: data.seed: must be a whole number, got 'on'"),
         ("model.batch_norm=on", "command line: model.batch_norm: must be true or false, got 'on'"),
         ("search.searcher=axe", "command line: search.searcher: unknown searcher 'axe'; did you mean 'ax'?"),
+        (
+            "search.options.initail=9",
+            "command line: search.options: the searcher ax has no 'initail'; did you mean 'initial'?",
+        ),
+        (
+            "search.options.initial=1.5",
+            "command line: search.options: initial of the searcher ax must be a whole number, got 1.5",
+        ),
         ("model.name=jet_mlp", "command line: model.name: unknown model 'jet_mlp'; did you mean 'jets_mlp'?"),
         ("data.name=jest", "command line: data.name: unknown data set 'jest'; did you mean 'jets'?"),
         ("search.goal.cost=energy", "command line: search.goal.cost: unknown cost target or figure 'energy'"),

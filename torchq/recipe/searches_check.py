@@ -84,12 +84,18 @@ def _places(recipe: Recipe) -> Iterator[Fault]:
 
 def _searcher(recipe: Recipe) -> Iterator[Fault]:
     from torchq.search import SEARCHERS
+    from torchq.search.options import check_options
 
     try:
         SEARCHERS.get(searcher_of(recipe)[0])
     except TorchqError as fault:
         if recipe.search.autoqkeras is None or "searcher" in recipe.search.model_fields_set:
             yield ("search", "searcher"), str(fault)
+        return
+    try:
+        check_options(*searcher_of(recipe))
+    except TorchqError as fault:
+        yield ("search", "options"), str(fault).removeprefix("options: ")
 
 
 def _autoqkeras(recipe: Recipe) -> Iterator[Fault]:
