@@ -1,10 +1,13 @@
 """The same search by AutoQKeras and here: ``python -m benchmarks.autoqkeras --peer-python PYTHON``.
 
-Both train a 16-64-32-32-5 network under the same options (AutoQKeras's own configuration, read by
-``from_autoqkeras``), from random weights, on the same jets, with the same number of epochs, batch, learning
-rate and score, each in a process of its own on one core. Seconds are CPU seconds since the search began;
-compiling is counted, with nothing in the compiler's cache. ``PYTHON`` is the interpreter of an environment
-with QKeras, see ``benchmarks/peers/autoqkeras.py``.
+Both search the same space for a 16-64-32-32-5 network (AutoQKeras's own configuration, read by
+``from_autoqkeras``), on the same jets, with the same number of epochs, batch, learning rate and score, each
+in a process of its own on one core. AutoQKeras trains every trial from random weights. Here, as in every
+search of torchq, trials begin with the weights of the float network, which one epoch inside the clock trains
+from random ones; new points are trained for a third of the length first, and only whole trainings count.
+
+Seconds are CPU seconds since the search began; compiling is counted. ``PYTHON`` is the interpreter of an
+environment with QKeras, see ``benchmarks/peers/autoqkeras.py``.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from torchq.quantizers import parse
 from torchq.search import Space, Trial, run_search
 from torchq.search.autoqkeras import from_autoqkeras
 from torchq.search.autoqkeras_limits import with_alpha
+from torchq.train import fit
 
 UNITS = (64, 32, 32)
 EPOCHS, BATCH, RATE = 3, 1024, 1e-2
@@ -99,6 +103,8 @@ def ours(samples_file: str, configuration: str, out: str) -> None:
         x, y, valid_x, valid_y = (arrays[name] for name in ("x", "y", "valid_x", "valid_y"))
     config = {name: given[name] for name in ("quantization_config", "limit", "goal")}
     model = jets_mlp(inputs=x.shape[1], units=given["units"], classes=int(y.max()) + 1, seed=given["seed"])
+    learning = {"epochs": 1, "batch_size": given["batch_size"], "lr": given["lr"]}
+    fit(model, *_pairs((x, y), (valid_x, valid_y)), **learning, schedule="constant", seed=given["seed"])
     search = from_autoqkeras(config, model, input=INPUT, learning_rate=given["lr"])
     goal = search.goal(model, x.shape[1:])
     evaluate = TrainAndPrice(
@@ -134,7 +140,7 @@ def ours(samples_file: str, configuration: str, out: str) -> None:
             trials=given["trials"],
             journal=Path(folder) / "trials.jsonl",
             searcher=given["searcher"],
-            options={"short": given["short"]} if given["searcher"] == "gaussian" else {},
+            options={"short": given["short"], "initial": STACK} if given["searcher"] == "gaussian" else {},
             seed=given["seed"],
             batch=STACK,
             price=evaluate.price if evaluate.priced_early else None,
@@ -151,6 +157,10 @@ def ours(samples_file: str, configuration: str, out: str) -> None:
         "deltas": [goal.delta(cost) for cost in costs],
     }
     Path(out).write_text(json.dumps(answer))
+
+
+def _pairs(*parts: tuple[np.ndarray, np.ndarray]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    return [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in parts]
 
 
 def _cpu_s() -> float:
