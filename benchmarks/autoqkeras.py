@@ -3,7 +3,7 @@
 Both search the same space for a 16-64-32-32-5 network (AutoQKeras's own configuration, read by
 ``from_autoqkeras``), on the same jets, with the same number of epochs, batch, learning rate and score, each
 in a process of its own on one core. AutoQKeras trains every trial from random weights. Here, as in every
-search of torchq, trials begin with the weights of the float network, which one epoch inside the clock trains
+search of torchq, trials begin with the weights of a float network, which one epoch inside the clock trains
 from random ones; new points are trained for a third of the length first, and only whole trainings count.
 
 Seconds are CPU seconds since the search began; compiling is counted. ``PYTHON`` is the interpreter of an
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import resource
 import subprocess
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from torchq.autoq import TrainAndPrice, Training
 from torchq.data import load
@@ -34,7 +36,8 @@ from torchq.quantizers import parse
 from torchq.search import Space, Trial, run_search
 from torchq.search.autoqkeras import from_autoqkeras
 from torchq.search.autoqkeras_limits import with_alpha
-from torchq.train import fit
+from torchq.train import History
+from torchq.train.stacked import fit_many
 
 UNITS = (64, 32, 32)
 EPOCHS, BATCH, RATE = 3, 1024, 1e-2
@@ -102,9 +105,7 @@ def ours(samples_file: str, configuration: str, out: str) -> None:
     with np.load(samples_file) as arrays:
         x, y, valid_x, valid_y = (arrays[name] for name in ("x", "y", "valid_x", "valid_y"))
     config = {name: given[name] for name in ("quantization_config", "limit", "goal")}
-    model = jets_mlp(inputs=x.shape[1], units=given["units"], classes=int(y.max()) + 1, seed=given["seed"])
-    learning = {"epochs": 1, "batch_size": given["batch_size"], "lr": given["lr"]}
-    fit(model, *_pairs((x, y), (valid_x, valid_y)), **learning, schedule="constant", seed=given["seed"])
+    model = _float(_pairs((x, y), (valid_x, valid_y)), given)
     search = from_autoqkeras(config, model, input=INPUT, learning_rate=given["lr"])
     goal = search.goal(model, x.shape[1:])
     evaluate = TrainAndPrice(
@@ -157,6 +158,18 @@ def ours(samples_file: str, configuration: str, out: str) -> None:
         "deltas": [goal.delta(cost) for cost in costs],
     }
     Path(out).write_text(json.dumps(answer))
+
+
+def _float(pairs: list[tuple[torch.Tensor, torch.Tensor]], given: Mapping[str, Any]) -> nn.Module:
+    """The float network after one epoch, the best of four as one stack."""
+    (x, y), _ = pairs
+    seeds = range(given["seed"], given["seed"] + 4)
+    shape = {"inputs": x.shape[1], "units": given["units"], "classes": int(y.max()) + 1}
+    models = [jets_mlp(**shape, seed=seed) for seed in seeds]
+    learning = {"batch_size": given["batch_size"], "lr": given["lr"], "schedule": "constant"}
+    found = fit_many(models, *pairs, epochs=1, seeds=seeds, **learning)
+    losses = [trained.best.valid_loss if isinstance(trained, History) else math.inf for trained in found]
+    return models[losses.index(min(losses))]
 
 
 def _pairs(*parts: tuple[np.ndarray, np.ndarray]) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -14,7 +14,7 @@ from torchq.train.stacked import native, program
 from torchq.train.stacked.arithmetic import Arithmetic
 from torchq.train.stacked.layout import Layout
 
-WORTHWHILE = {"cpu": 500_000, "cuda": 10_000_000}
+WORTHWHILE = {"cpu": 250_000, "cuda": 10_000_000}
 """From this many samples times candidates on a training is compiled unless told otherwise: about what is
 trained uncompiled in the time that compiling takes, a third of a second in C, most of a minute by torch."""
 
