@@ -113,7 +113,8 @@ def test_the_command_line_says_so_too(tmp_path, capsys):
         (
             residual,
             {"backend": "catapult", "io_type": "io_stream"},
-            "catapult: concat_11.part1 (concat): what hls4ml makes of it in io_stream is wrong or does not compile\n"
+            "catapult: concat_11.part1 (concat): what hls4ml makes of it in io_stream is wrong or "
+            "does not compile\n"
             "catapult: concat_11 (concat): what hls4ml makes of it in io_stream is wrong or does not compile",
         ),
         (
