@@ -19,6 +19,14 @@ class Arithmetic:
         """In it, what is made is not read after it, so that its memory may serve the next step."""
         return nullcontext()
 
+    @property
+    def kept(self) -> object:
+        """What :meth:`keep` was given last, where steps may share what they look up; else None."""
+        return None
+
+    def keep(self, run: object) -> None:
+        """Keep a pass for the next step."""
+
     def picked(self, x: Tensor, order: Tensor) -> Tensor:
         """The samples of each candidate's batch.
 

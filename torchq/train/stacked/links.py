@@ -65,11 +65,24 @@ class Pass:
         self._running = {(p.link, p.name): p for p in self.layout.statistics()}
         self._slots = self.layout.slots()
         self._times = self.arithmetic.product
+        self._views: dict[tuple[int, str], Tensor] = {}
         self._kept: dict[int, tuple[Tensor, ...]] = {}
         self._offsets: dict[int, tuple[Tensor | None, Tensor]] = {}
         self._corrections: dict[int, Tensor | None] = {}
         self._totals: dict[int, Tensor] = {}
         self._shares: dict[int, tuple[Tensor, Tensor]] = {1: (self.share, self.unbiased)}
+
+    def reads(self, rows: Tensor, masks: Tensor, statistics: Tensor, numbers: Tensor) -> bool:
+        """Whether it reads these very tensors, which are changed in place."""
+        mine = (self.rows, self.masks, self.statistics, self.numbers)
+        return all(a is b for a, b in zip(mine, (rows, masks, statistics, numbers), strict=True))
+
+    def again(self, share: Tensor, unbiased: Tensor) -> None:
+        """Begin another pass over what it reads."""
+        self.share, self.unbiased = share, unbiased
+        self.gradients, self.moved = {}, {}
+        self._kept, self._offsets, self._corrections, self._totals = {}, {}, {}, {}
+        self._shares = {1: (share, unbiased)}
 
     # ------------------------------------------------------------------ forward and back
 
@@ -90,8 +103,31 @@ class Pass:
     # ------------------------------------------------------------------ parameters
 
     def _held(self, index: int, name: str) -> Tensor | None:
-        place = self._places.get((index, name))
-        return None if place is None else place.of(self.rows)
+        key = (index, name)
+        if key not in self._views:
+            place = self._places.get(key)
+            if place is None:
+                return None
+            self._views[key] = place.of(self.rows)
+        return self._views[key]
+
+    def _mask(self, index: int, name: str) -> Tensor | None:
+        """1 where a weight is; None where no padded weight could become anything."""
+        if not self.layout.masks_needed:
+            return None
+        key = (index, f"mask of {name}")
+        if key not in self._views:
+            place = self._places.get((index, name)) or self._places.get((index, "beta"))
+            if place is None:
+                return None
+            self._views[key] = place.of(self.masks)
+        return self._views[key]
+
+    def _numbers(self, index: int, slot: int = 0) -> Tensor:
+        key = (index, f"numbers {slot}")
+        if key not in self._views:
+            self._views[key] = self.numbers[:, self._slots[index] + slot]
+        return self._views[key]
 
     def _running_of(self, index: int, name: str) -> Tensor:
         return self._running[index, name].of(self.statistics)
@@ -104,20 +140,16 @@ class Pass:
 
     def _quantized(self, index: int, slot: int, x: Tensor) -> Tensor:
         """A weight (slot 0) or bias (slot 1) through its quantizer; zero where it is padded."""
-        name = "weight" if slot == 0 else "bias"
-        place = self._places.get((index, name)) or self._places.get((index, "beta"))
-        mask = place.of(self.masks) if self.layout.masks_needed and place is not None else None
-        numbers = self.numbers[:, self._slots[index] + slot]
-        return self.arithmetic.values(x, numbers, self.layout.weights, mask)
+        mask = self._mask(index, "weight" if slot == 0 else "bias")
+        return self.arithmetic.values(x, self._numbers(index, slot), self.layout.weights, mask)
 
     def _through(self, index: int, slot: int, gradient: Tensor, x: Tensor) -> Tensor:
-        numbers = self.numbers[:, self._slots[index] + slot]
-        return self.arithmetic.passed(gradient, x, numbers, self.layout.weights)
+        return self.arithmetic.passed(gradient, x, self._numbers(index, slot), self.layout.weights)
 
     # ------------------------------------------------------------------ an activation
 
     def _quantize(self, index: int, x: Tensor) -> Tensor:
-        numbers, families = self.numbers[:, self._slots[index]], self.layout.activations
+        numbers, families = self._numbers(index), self.layout.activations
         pending = self._offsets.pop(index, None)
         if pending is None:
             self._kept[index] = (x,)
@@ -128,8 +160,7 @@ class Pass:
 
     def _quantize_back(self, index: int, gradient: Tensor, *, needed: bool) -> Tensor:  # noqa: ARG002
         (x,) = self._kept[index]
-        numbers = self.numbers[:, self._slots[index]]
-        return self.arithmetic.passed(gradient, x, numbers, self.layout.activations)
+        return self.arithmetic.passed(gradient, x, self._numbers(index), self.layout.activations)
 
     # ------------------------------------------------------------------ a linear layer
 

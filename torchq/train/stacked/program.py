@@ -56,7 +56,7 @@ def train_step(
     Returns:
         The loss of each candidate before the step.
     """
-    run = Pass(layout, arithmetic, rows, masks, statistics, numbers, share, pace[4])
+    run = _begun(layout, arithmetic, (rows, masks, statistics, numbers), share, pace[4])
     entropy = arithmetic.cross_entropy if loss is None else partial(any_loss, loss)
     with arithmetic.step():
         value, gradient = entropy(run.forward(arithmetic.picked(x, order)), y[order], share)
@@ -67,6 +67,23 @@ def train_step(
             moved = [run.moved[place].reshape(len(rows), -1) for place in layout.statistics()]
             statistics.copy_(torch.cat(moved, dim=1))
     return value
+
+
+def _begun(
+    layout: Layout,
+    arithmetic: Arithmetic,
+    read: tuple[Tensor, Tensor, Tensor, Tensor],
+    share: Tensor,
+    unbiased: Tensor,
+) -> Pass:
+    """A pass over parameters, masks, statistics and numbers; the last one, if it read the same."""
+    kept = arithmetic.kept
+    if isinstance(kept, Pass) and kept.reads(*read):
+        kept.again(share, unbiased)
+        return kept
+    made = Pass(layout, arithmetic, *read, share, unbiased)
+    arithmetic.keep(made)
+    return made
 
 
 def any_loss(loss: Loss, logits: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001

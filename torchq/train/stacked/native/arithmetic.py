@@ -37,6 +37,16 @@ class NativeArithmetic(Arithmetic):
         library(32)
         self._kept: list[Tensor] = []
         self._next: int | None = None
+        self._run: object = None
+
+    @property
+    def kept(self) -> object:
+        """As the base."""
+        return self._run
+
+    def keep(self, run: object) -> None:
+        """As the base."""
+        self._run = run
 
     @contextmanager
     def step(self) -> Iterator[None]:
@@ -64,9 +74,10 @@ class NativeArithmetic(Arithmetic):
 
     def picked(self, x: Tensor, order: Tensor) -> Tensor:
         """As the base."""
-        found = self._new(x, order.numel(), *x.shape[1:])
-        torch.index_select(x, 0, order.reshape(-1), out=found)
-        return found.view(*order.shape, *x.shape[1:])
+        found = self._new(x, *order.shape, *x.shape[1:])
+        order, x = order.contiguous(), x.contiguous()
+        _run("picked", found, len(order), x, order, found, order.shape[1], x[0].numel())
+        return found
 
     def product(self, a: Tensor, b: Tensor) -> Tensor:
         """As the base."""
@@ -219,6 +230,7 @@ _ARGUMENTS = {
     "slopes": "pppppii",
     "returned": "ppppppppii",
     "passed": "ppiipi",
+    "picked": "pppii",
     "total": "ppii",
     "entropy": "piiippppii",
     "adam": "ppppppirrr",

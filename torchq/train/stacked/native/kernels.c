@@ -266,6 +266,13 @@ void returned(const REAL *gradient, const REAL *x, REAL *out, const REAL *restri
         }
 }
 
+/* The samples of each candidate's batch: x is [samples, columns], order [candidates, rows]. */
+void picked(const REAL *restrict x, const int64_t *restrict order, REAL *restrict out, int64_t rows, int64_t columns,
+            int64_t first, int64_t last) {
+    for (int64_t place = first * rows; place < last * rows; place++)
+        memcpy(out + place * columns, x + order[place] * columns, columns * sizeof(REAL));
+}
+
 /* Sums over rows, [candidates, columns]. */
 void total(const REAL *restrict x, REAL *restrict out, int64_t rows, int64_t columns, int64_t first,
                  int64_t last) {
