@@ -170,6 +170,7 @@ def main():
         executor.submit(Where(), [job(0)])
         print(int(executor.ready()[0].metrics["pid"]), flush=True)
         executor.submit(Slow(Path("never")), [job(0)])
+        print("waiting", flush=True)
         executor.ready()
 
 {guard}main()
@@ -207,6 +208,8 @@ def test_interrupting_ends_all_and_says_it_once(tmp_path: Path) -> None:
     search = started(tmp_path)
     assert search.stdout is not None
     worker = int(search.stdout.readline())
+    assert search.stdout.readline() == "waiting\n"
+    time.sleep(0.5)  # Python drops an interrupt that comes while it cleans up behind an object
     for pid in (worker, search.pid):  # as Ctrl-C does: to everybody
         os.kill(pid, signal.SIGINT)
     _, said = search.communicate(timeout=30)
