@@ -296,9 +296,9 @@ def test_stacks_are_as_large_as_the_cache(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("torchq.train.stacked.chunks._last_cache", lambda: 2**25)
     sizes = [chunk_size(layout, rows, torch.device("cpu")) for rows in (64, 128, 1024, 65536)]
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] > 100
+    assert sizes[0] > 30
     assert sizes[-1] == 8
-    assert 8 < sizes[2] < 32
+    assert 8 <= sizes[2] < 32
 
 
 def test_without_a_compiler_stacks_are_trained_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
