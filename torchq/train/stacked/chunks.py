@@ -26,7 +26,7 @@ def chunk_size(layout: Layout, rows: int, device: torch.device) -> int:
         device: where it is trained.
 
     Returns:
-        As many as have room for one training step in a sixth of the last cache, from 8 to 128 (on a GPU: 1024).
+        As many as have room for a training step in a sixth of the last cache, from 8 to 128 (on a GPU: 1024).
     """
     item = torch.finfo(layout.dtype).bits // 8
     parameters = 4 * sum(place.count for place in layout.parameters())
