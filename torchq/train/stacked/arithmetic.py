@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from torchq.train.stacked import formulas
-from torchq.train.stacked.adam import adam
+from torchq.train.stacked.adam import ADAM_EPSILON, BETAS
 from torchq.train.stacked.numbers import Families
 
 
@@ -127,5 +127,21 @@ class Arithmetic:
         lr: Tensor,
         pace: Tensor,
     ) -> None:
-        """One step, see :func:`torchq.train.stacked.adam.adam`."""
-        adam(rows, first, second, slope, masks, lr, pace)
+        """AdamW (arXiv:1711.05101): change parameters and moments in place.
+
+        Args:
+            rows: parameters ``[candidates, values]``.
+            first: Adam's first moments.
+            second: Adam's second moments.
+            slope: the gradients.
+            masks: 1 where a parameter is.
+            lr: learning rate of each candidate, ``[candidates, 1]``.
+            pace: see :func:`torchq.train.stacked.program.train_step`.
+        """
+        one = first + (1 - BETAS[0]) * (slope - first)
+        two = BETAS[1] * second + (1 - BETAS[1]) * slope * slope
+        kept = rows * (1 - lr * pace[2])
+        step = lr * pace[1] * one / (torch.sqrt(two) * pace[3] + ADAM_EPSILON)
+        rows.copy_((kept - step) * masks)
+        first.copy_(one)
+        second.copy_(two)

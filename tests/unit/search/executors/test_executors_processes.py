@@ -212,7 +212,10 @@ def test_interrupting_ends_all_and_says_it_once(tmp_path: Path) -> None:
     time.sleep(0.5)  # Python drops an interrupt that comes while it cleans up behind an object
     for pid in (worker, search.pid):  # as Ctrl-C does: to everybody
         os.kill(pid, signal.SIGINT)
-    _, said = search.communicate(timeout=30)
+    try:
+        _, said = search.communicate(timeout=30)
+    finally:
+        search.kill()  # or what hangs would outlive the tests
     assert gone(worker)
     assert said.count("KeyboardInterrupt") == 1
     assert said.count("Traceback") == 1
