@@ -14,6 +14,7 @@ from torchq.errors import TrainError
 from torchq.train.history import EpochRecord, History
 from torchq.train.loop import _check_finite
 from torchq.train.stacked.adam import BETAS
+from torchq.train.stacked.native import NativeChain
 from torchq.train.stacked.program import Loss, answers, constants_of
 from torchq.train.stacked.programs import Programs
 from torchq.train.stacked.pruning import prune_due, prunes
@@ -78,8 +79,10 @@ class Training:
         prune_due(stack, 0)
         self._shares = [_share(batch, settings, self.layout.dtype) for batch in settings.batches]
         rows = LOOK_ROWS if programs.traced else min(LOOK_ROWS, len(settings.valid_x))
-        self._x = channels_last(settings.x)
-        self._looks = _chunks(channels_last(settings.valid_x), settings.valid_y, rows, self.layout.dtype)
+        dtype = self.layout.dtype
+        self._x, self._y = channels_last(settings.x), settings.y.long().contiguous()
+        self._valid = channels_last(settings.valid_x).to(dtype), settings.valid_y.long().contiguous()
+        self._looks = _chunks(*self._valid, rows, dtype)
 
     @property
     def running(self) -> list[Candidate]:
@@ -147,10 +150,12 @@ class Training:
         device, dtype = settings.x.device, self.layout.dtype
         orders = batch_orders(stack.candidates, len(settings.x), settings.batches).to(device)
         pace = torch.tensor(list(self._pace(number)), dtype=torch.float64).to(device, dtype)
+        if self.programs.chain is not None:
+            return self._learn_whole(self.programs.chain, number, orders, pace)
         state, pruned = stack.state(), prunes(stack)
         total = torch.zeros(len(stack), dtype=torch.float64, device=device)
         if self.programs.traced:
-            open_ended(self._x, settings.y, *state)
+            open_ended(self._x, self._y, *state)
         for step, batch in enumerate(settings.batches):
             count = batch.stop - batch.start
             order = orders[step]
@@ -159,12 +164,27 @@ class Training:
             if self.programs.traced:
                 open_ended(order)
             value = self.programs.train(
-                settings.loss, self._x, settings.y, order, self._shares[step], pace[step], *state
+                settings.loss, self._x, self._y, order, self._shares[step], pace[step], *state
             )
             total += value * count
             if pruned:
                 prune_due(stack, (number - 1) * len(settings.batches) + step + 1)
         return [float(value) for value in total / len(settings.x)]
+
+    def _learn_whole(self, chain: NativeChain, number: int, orders: Tensor, pace: Tensor) -> list[float]:
+        """The same by a program that takes many steps at once; one at a time where weights are pruned."""
+        stack, steps = self.stack, len(self.settings.batches)
+        lr, rows, first, second, masks, _, numbers = stack.state()
+        state = (lr, rows, first, second, masks, numbers)
+        counts = torch.tensor([batch.stop - batch.start for batch in self.settings.batches])
+        pruned = prunes(stack)
+        total = torch.zeros(len(stack), dtype=torch.float64)
+        for start in range(steps) if pruned else (0,):
+            part = slice(start, start + 1) if pruned else slice(steps)
+            total += chain.learn(self._x, self._y, orders[part], counts[part], pace[part], *state)
+            if pruned:
+                prune_due(stack, (number - 1) * steps + start + 1)
+        return [float(value) for value in total / len(self._x)]
 
     def _pace(self, number: int) -> list[list[float]]:
         """What changes from step to step, a row a step (see ``train_step``); 16 values, to be aligned."""
@@ -186,6 +206,10 @@ class Training:
         """Validation loss and accuracy of each candidate."""
         stack, settings = self.stack, self.settings
         _, rows, _, _, masks, statistics, numbers = stack.state()
+        samples = len(settings.valid_x)
+        if self.programs.chain is not None:
+            lost, right = self.programs.chain.judge(*self._valid, rows, masks, numbers)
+            return (lost / samples).tolist(), (right / samples).tolist()
         arithmetic = self.programs.arithmetic
         constants = constants_of(self.layout, arithmetic, rows, masks, statistics, numbers, stack.wide)
         if settings.loss is not None:
@@ -202,7 +226,6 @@ class Training:
             loss, hits = self.programs.look(x, y, counts, constants, numbers)
             lost += loss
             right += hits
-        samples = len(settings.valid_x)
         return (lost / samples).tolist(), (right / samples).tolist()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from torchq.train.stacked import native, program
 from torchq.train.stacked.arithmetic import Arithmetic
 from torchq.train.stacked.layout import Layout
+from torchq.train.stacked.native import NativeChain
 
 WORTHWHILE = {"cpu": 250_000, "cuda": 10_000_000}
 """From this many samples times candidates on a training is compiled unless told otherwise: about what is
@@ -28,12 +29,14 @@ class Programs:
         look: as :func:`torchq.train.stacked.program.look` without its first two arguments.
         arithmetic: what they compute element by element with.
         traced: whether torch compiled them as a whole, with the numbers of rows in them.
+        chain: does all steps of an epoch at once, and all looks; None where the two above do them singly.
     """
 
     train: Callable[..., Tensor]
     look: Callable[..., tuple[Tensor, Tensor]]
     arithmetic: Arithmetic
     traced: bool = False
+    chain: NativeChain | None = None
 
 
 def worthwhile(work: int, device: torch.device) -> bool:
@@ -54,6 +57,13 @@ def plain(layout: Layout, arithmetic: Arithmetic | None = None) -> Programs:
         functools.partial(program.look, layout, arithmetic),
         arithmetic,
     )
+
+
+def _native(layout: Layout, *, plain_loss: bool) -> Programs:
+    """With kernels in C; whole epochs of them, where they can."""
+    whole = plain_loss and native.is_chain(layout)
+    made = plain(layout, native.NativeArithmetic())
+    return replace(made, chain=native.NativeChain(layout)) if whole else made
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,7 @@ def chosen(asked: bool | Literal["auto"], work: int, device: torch.device, *, pl
         missing = native.lack()
         if missing is not None:
             return Choice(uncompiled, notes=(f"not compiled: {missing}",))
-        return Choice(lambda layout, _: plain(layout, native.NativeArithmetic()), compiled=True)
+        return Choice(lambda layout, _: _native(layout, plain_loss=plain_loss), compiled=True)
     if not plain_loss:
         return Choice(uncompiled, notes=("not compiled: only the cross entropy is",))
     from torchq.train.stacked import traced

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import itertools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from torchq.train.stacked import formulas
 from torchq.train.stacked.arithmetic import Arithmetic
 from torchq.train.stacked.native.build import library
+from torchq.train.stacked.native.threads import shared
 from torchq.train.stacked.numbers import FOUND, Families
 
 WORTH_SHARING = 1 << 18
@@ -213,14 +213,7 @@ def _run(name: str, x: Tensor, candidates: int, *arguments: Tensor | float | Non
         kernel(*given, 0, candidates)
         return
     bounds = [candidates * part // threads for part in range(threads + 1)]
-    parts = [_pool(threads).submit(kernel, *given, first, last) for first, last in itertools.pairwise(bounds)]
-    for part in parts:
-        part.result()
-
-
-@lru_cache(maxsize=1)
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="torchq_kernels")
+    shared(kernel, [(*given, *pair) for pair in itertools.pairwise(bounds)])
 
 
 _ARGUMENTS = {

@@ -1,4 +1,4 @@
-"""``kernels.c`` compiled for this processor and loaded, once in a process."""
+"""The C sources compiled for this processor and loaded, once in a process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from torchq.quantizers.scale import EPSILON
 from torchq.train.stacked.adam import ADAM_EPSILON, BETAS
 from torchq.train.stacked.numbers import FIELDS, PLAIN, PO2, STAIR, STEPS
 
-SOURCE = Path(__file__).with_name("kernels.c")
+LINK_FIELDS = ("reads", "writes", "weight", "bias", "slot")
+"""What a row of the plan in ``chain.c`` holds: the values that a link reads and writes, where its weights and
+biases begin in a candidate's row (-1: it has none), and the number of its first quantizer."""
+
 COMPILERS = ("cc", "gcc", "clang")
 """Those that are looked for; the environment's ``CC`` comes first."""
 
@@ -23,6 +26,9 @@ FAST = ("-O2", "-ftree-vectorize")
 
 EXACT = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 """No product is merged with a sum, as torch merges none; and no time is lost on flags that nobody reads."""
+
+SOURCES = {"kernels": EXACT, "chain": EXACT, "products": ("-ffp-contract=fast", *EXACT[1:])}
+"""Each with what it is compiled with."""
 
 COMPILE_SECONDS = 120
 
@@ -37,11 +43,9 @@ def library(bits: int) -> ctypes.CDLL:
     compiler = _compiler()
     with tempfile.TemporaryDirectory(prefix="torchq_", ignore_cleanup_errors=True) as folder:
         made = Path(folder) / "kernels.so"
-        given = [*_given(), f"-DREAL_BITS={bits}"]
-        base = [compiler, *FAST, *EXACT, *given, "-shared", "-fPIC", str(SOURCE), "-o", str(made)]
-        faults = [_compiled([*base, *own]) for own in (("-march=native",), ())]
-        if not made.is_file():
-            raise OSError(f"{compiler} does not compile ({faults[-1]})")
+        fault = _made(compiler, bits, made, "-march=native") and _made(compiler, bits, made)
+        if fault:
+            raise OSError(f"{compiler} does not compile ({fault})")
         return ctypes.CDLL(str(made))
 
 
@@ -63,22 +67,37 @@ def _compiler() -> str:
     raise OSError(f"no C compiler among {', '.join(COMPILERS)}")
 
 
-def _compiled(command: list[str]) -> str:
-    """Run the compiler unless it has run well; its first complaint."""
-    if Path(command[command.index("-o") + 1]).is_file():
-        return ""
+def _made(compiler: str, bits: int, made: Path, *own: str) -> str:
+    """Compile all sources into ``made``; the first complaint, or nothing."""
+    given = [*FAST, *own, *_given(), f"-DREAL_BITS={bits}", "-fPIC", "-c"]
+    objects = []
+    for name, flags in SOURCES.items():
+        source = Path(__file__).with_name(f"{name}.c")
+        objects.append(str(made.with_name(f"{name}.o")))
+        fault = _done([compiler, *given, *flags, str(source), "-o", objects[-1]])
+        if fault:
+            return fault
+    return _done([compiler, "-shared", *objects, "-o", str(made), "-lm"])
+
+
+def _done(command: list[str]) -> str:
+    """Run the compiler; its first complaint, or nothing."""
     try:
         done = subprocess.run(  # noqa: S603 - our own words
-            [*command, "-lm"], capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
+            command, capture_output=True, text=True, timeout=COMPILE_SECONDS, check=False
         )
     except (OSError, subprocess.SubprocessError) as fault:
         return str(fault)
+    if done.returncode == 0:
+        return ""
     return next((line for line in done.stderr.splitlines() if line.strip()), f"exit code {done.returncode}")
 
 
 def _given() -> list[str]:
     """What the C code takes from its Python homes."""
     named = {f"FIELD_{name.upper()}": place for place, name in enumerate(FIELDS)}
+    named |= {f"LINK_{name.upper()}": place for place, name in enumerate(LINK_FIELDS)}
+    named |= {"FIELDS": len(FIELDS), "LINK_FIELDS": len(LINK_FIELDS)}
     named |= {"STAIR": int(STAIR), "STEPS": int(STEPS), "PO2": int(PO2), "PLAIN": int(PLAIN)}
     exact = {"EPSILON": EPSILON, "BETA_1": BETAS[0], "BETA_2": BETAS[1], "ADAM_EPSILON": ADAM_EPSILON}
     return [

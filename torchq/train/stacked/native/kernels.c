@@ -1,125 +1,9 @@
-/* The formulas of torchq/train/stacked/formulas.py and Adam, in one walk over the values each.
+/* Quantizers, their gradients, batch norms, the loss and Adam, in one walk over the values of all candidates each. */
 
-   Compiled when the first stack is trained, for floats of REAL_BITS bits. FIELD_<NAME> says where a number of a
-   quantizer stands in its row, STAIR, STEPS, PO2 and PLAIN which formula is which; they are given on the command
-   line, so that numbers.py is their one home. Everything is written so that a NaN stays one, as in torch. */
+#include "formulas.h"
 
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-
-#define TILE 2048 /* values that stay in the nearest cache */
 #define STRIP 128 /* columns whose sums are taken together */
 #define BLOCK 128 /* rows whose sums are taken before they are added to the others */
-
-#if REAL_BITS == 32
-/* e^x of a float from -87 to 0 (below: that of -87) to 2 units in the last place, written so that a compiler makes
-   it many at once: 2^n e^r with |r| <= log(2) / 2, and e^r by its Taylor series. A NaN stays one. */
-static inline float quick_exponential(float x) {
-    x = x < -87.0f ? -87.0f : x;
-    const float n = rintf(x * 1.44269504f);
-    const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-    float sum = 1.0f / 5040.0f;
-    sum = sum * r + 1.0f / 720.0f;
-    sum = sum * r + 1.0f / 120.0f;
-    sum = sum * r + 1.0f / 24.0f;
-    sum = sum * r + 1.0f / 6.0f;
-    sum = sum * r + 0.5f;
-    sum = sum * r + 1.0f;
-    sum = sum * r + 1.0f;
-    const int32_t bits = ((int32_t)n + 127) << 23;
-    float power;
-    memcpy(&power, &bits, sizeof power);
-    return x != x ? x : sum * power;
-}
-
-#define REAL float
-#define INTEGER int32_t
-#define ROUND rintf
-#define ABSOLUTE fabsf
-#define ROOT sqrtf
-#define LOGARITHM logf
-#define EXPONENTIAL quick_exponential
-#define DIGITS 23
-#define OFFSET 127
-#define SQRT2_MANTISSA 0x3504F3
-#else
-#define REAL double
-#define INTEGER int64_t
-#define ROUND rint
-#define ABSOLUTE fabs
-#define ROOT sqrt
-#define LOGARITHM log
-#define EXPONENTIAL exp
-#define DIGITS 52
-#define OFFSET 1023
-#define SQRT2_MANTISSA 0x6A09E667F3BCC
-#endif
-
-/* Largest and smallest of two numbers; a NaN in the first stays. */
-#define LIFT(v, bound) ((v) < (bound) ? (bound) : (v))
-#define CAP(v, bound) ((v) > (bound) ? (bound) : (v))
-
-static void stair(const REAL *restrict x, REAL *restrict out, int64_t count, const REAL *numbers) {
-    const REAL least = numbers[FIELD_LEAST], inverse = numbers[FIELD_INVERSE], worth = numbers[FIELD_WORTH];
-    const REAL low = numbers[FIELD_LOW], high = numbers[FIELD_HIGH];
-    for (int64_t i = 0; i < count; i++) {
-        REAL v = LIFT(x[i], least);
-        REAL code = ROUND(v * inverse);
-        code = LIFT(code, low);
-        code = CAP(code, high);
-        out[i] = code * worth + (REAL)0;
-    }
-}
-
-static void steps(const REAL *restrict x, REAL *restrict out, int64_t count, const REAL *numbers) {
-    const REAL least = numbers[FIELD_LEAST], worth = numbers[FIELD_WORTH];
-    const REAL upper = numbers[FIELD_UPPER], lower = numbers[FIELD_LOWER];
-    for (int64_t i = 0; i < count; i++) {
-        REAL v = LIFT(x[i], least);
-        REAL made = v < lower ? -worth : (REAL)0;
-        made = v >= upper ? worth : made;
-        out[i] = v != v ? v : made;
-    }
-}
-
-/* From the bits of the float, as the logarithm of a float is not exact. */
-static void powers(const REAL *restrict x, REAL *restrict out, int64_t count, const REAL *numbers) {
-    const REAL least = numbers[FIELD_LEAST], low = numbers[FIELD_LOW], high = numbers[FIELD_HIGH];
-    const INTEGER mantissa = ((INTEGER)1 << DIGITS) - 1;
-    for (int64_t i = 0; i < count; i++) {
-        REAL v = LIFT(x[i], least);
-        REAL size = ABSOLUTE(v), power;
-        INTEGER bits;
-        memcpy(&bits, &size, sizeof bits);
-        REAL code = (REAL)((bits >> DIGITS) - OFFSET + ((bits & mantissa) > SQRT2_MANTISSA));
-        code = size < (REAL)EPSILON ? low : code;
-        code = LIFT(code, low);
-        code = CAP(code, high);
-        bits = (INTEGER)(((INTEGER)code + OFFSET) << DIGITS);
-        memcpy(&power, &bits, sizeof power);
-        power = v < 0 ? -power : power;
-        out[i] = v != v ? v : power;
-    }
-}
-
-static void plain(const REAL *restrict x, REAL *restrict out, int64_t count, const REAL *numbers) {
-    const REAL least = numbers[FIELD_LEAST];
-    for (int64_t i = 0; i < count; i++)
-        out[i] = LIFT(x[i], least);
-}
-
-static void formula(const REAL *x, REAL *out, int64_t count, const REAL *numbers) {
-    const int formula = (int)numbers[FIELD_FORMULA];
-    if (formula == STAIR)
-        stair(x, out, count, numbers);
-    else if (formula == STEPS)
-        steps(x, out, count, numbers);
-    else if (formula == PO2)
-        powers(x, out, count, numbers);
-    else
-        plain(x, out, count, numbers);
-}
 
 /* Quantized values, from `first` to `last` candidate.
 
@@ -162,18 +46,11 @@ void shifted(REAL *restrict x, const REAL *restrict factor, const REAL *restrict
     }
 }
 
-/* The straight-through gradient, in place: nothing passes at `first` and below, at `last` and above. */
-void passed(REAL *restrict gradient, const REAL *restrict x, int64_t stride, int64_t count,
-                  const REAL *numbers, int64_t numbers_stride, int64_t first, int64_t last) {
-    for (int64_t k = first; k < last; k++) {
-        const REAL *row = numbers + k * numbers_stride, *at = x + k * stride;
-        const REAL below = row[FIELD_FIRST], above = row[FIELD_LAST];
-        REAL *slope = gradient + k * count;
-        for (int64_t i = 0; i < count; i++) {
-            REAL kept = at[i] > below ? slope[i] : (REAL)0;
-            slope[i] = at[i] < above ? kept : (REAL)0;
-        }
-    }
+/* The straight-through gradient, in place. */
+void passed(REAL *gradient, const REAL *x, int64_t stride, int64_t count, const REAL *numbers,
+            int64_t numbers_stride, int64_t first, int64_t last) {
+    for (int64_t k = first; k < last; k++)
+        gate(gradient + k * count, x + k * stride, count, numbers + k * numbers_stride);
 }
 
 /* [candidates, columns]: means over the rows whose share is not 0, where mean is null; of (x - mean)^2 else.
@@ -337,21 +214,11 @@ void entropy(const REAL *restrict logits, int64_t of_candidate, int64_t of_row, 
     }
 }
 
-/* AdamW (arXiv:1711.05101) as program.py has it; rows, moments and masks are [candidates, count]. */
-void adam(REAL *restrict rows, REAL *restrict one, REAL *restrict two, const REAL *restrict slope,
-                const REAL *restrict masks, const REAL *lr, int64_t count, REAL decay, REAL scale, REAL root,
-                int64_t first, int64_t last) {
-    const REAL pull = (REAL)(1 - BETA_1), kept = (REAL)BETA_2, push = (REAL)(1 - BETA_2);
+/* AdamW; rows, moments and masks are [candidates, count]. */
+void adam(REAL *rows, REAL *one, REAL *two, const REAL *slope, const REAL *masks, const REAL *lr, int64_t count,
+          REAL decay, REAL scale, REAL root, int64_t first, int64_t last) {
     for (int64_t k = first; k < last; k++) {
-        const REAL shrink = 1 - lr[k] * decay, step = lr[k] * scale;
-        const int64_t from = k * count;
-        for (int64_t i = from; i < from + count; i++) {
-            const REAL g = slope[i];
-            const REAL m = one[i] + pull * (g - one[i]);
-            const REAL v = kept * two[i] + push * g * g;
-            one[i] = m;
-            two[i] = v;
-            rows[i] = (rows[i] * shrink - step * m / (ROOT(v) * root + (REAL)ADAM_EPSILON)) * masks[i];
-        }
+        const int64_t at = k * count;
+        adamw(rows + at, one + at, two + at, slope + at, masks + at, count, lr[k], scale, decay, root);
     }
 }
