@@ -128,7 +128,8 @@ def fit_many(
     schedules = list(prune) or [None] * len(models)
     plan = planned(models, like, settings, schedules, chunk)
     work = sum(len(part) for _, part in plan.stacks) * len(x) * epochs
-    choice = chosen(compile if work else False, work, where, plain_loss=settings.loss is None)
+    layouts = [layout for layout, _ in plan.stacks]
+    choice = chosen(compile if work else False, work, where, layouts, plain_loss=settings.loss is None)
     results: dict[int, History | TrainError] = {}
     trainings = []
     for layout, part in plan.stacks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -59,13 +59,6 @@ def plain(layout: Layout, arithmetic: Arithmetic | None = None) -> Programs:
     )
 
 
-def _native(layout: Layout, *, plain_loss: bool) -> Programs:
-    """With kernels in C; whole epochs of them, where they can."""
-    whole = plain_loss and native.is_chain(layout)
-    made = plain(layout, native.NativeArithmetic())
-    return replace(made, chain=native.NativeChain(layout)) if whole else made
-
-
 @dataclass(frozen=True)
 class Choice:
     """How the stacks of a call are trained.
@@ -81,39 +74,68 @@ class Choice:
     notes: tuple[str, ...] = ()
 
 
-def chosen(asked: bool | Literal["auto"], work: int, device: torch.device, *, plain_loss: bool) -> Choice:
+def chosen(
+    asked: bool | Literal["auto"],
+    work: int,
+    device: torch.device,
+    layouts: Collection[Layout],
+    *,
+    plain_loss: bool,
+) -> Choice:
     """Whether and how to compile.
 
     Args:
         asked: whether to; ``"auto"`` leaves it to the work.
         work: samples times candidates.
         device: where the stacks are trained.
+        layouts: theirs.
         plain_loss: whether the loss is the cross entropy.
     """
-
-    def uncompiled(layout: Layout, rows: int) -> Programs:  # noqa: ARG001 - as the others
-        return plain(layout)
-
     if asked is False:
-        return Choice(uncompiled)
+        return Choice(_uncompiled)
     if asked == "auto" and not worthwhile(work, device):
-        why = f"not compiled: {work:,} samples are trained sooner than a program is compiled"
-        return Choice(uncompiled, notes=(why,))
-    if device.type == "cpu":
-        missing = native.lack()
-        if missing is not None:
-            return Choice(uncompiled, notes=(f"not compiled: {missing}",))
-        return Choice(lambda layout, _: _native(layout, plain_loss=plain_loss), compiled=True)
+        return _not(f"{work:,} samples are trained sooner than a program is compiled")
+    return (_in_c if device.type == "cpu" else _through_torch)(layouts, device, plain_loss)
+
+
+def _uncompiled(layout: Layout, rows: int) -> Programs:  # noqa: ARG001 - as the others
+    return plain(layout)
+
+
+def _not(why: str) -> Choice:
+    return Choice(_uncompiled, notes=(f"not compiled: {why}",))
+
+
+def _in_c(layouts: Collection[Layout], _: torch.device, plain_loss: bool) -> Choice:
+    """Dense layers by whole epochs, other stacks operation by operation."""
+
+    def whole(layout: Layout) -> bool:
+        return plain_loss and native.is_chain(layout)
+
+    def make(layout: Layout, rows: int) -> Programs:  # noqa: ARG001 - as the others
+        if whole(layout):
+            return replace(plain(layout), chain=native.NativeChain(layout))
+        return plain(layout, native.NativeArithmetic())
+
+    needed = {native.CHAIN if whole(layout) else native.KERNELS for layout in layouts}
+    missing = next(filter(None, map(native.lack, sorted(needed))), None)
+    return Choice(make, compiled=True) if missing is None else _not(missing)
+
+
+def _through_torch(layouts: Collection[Layout], device: torch.device, plain_loss: bool) -> Choice:
+    """As one program of torch's compiler; convolutions are not, as there is one for each candidate."""
     if not plain_loss:
-        return Choice(uncompiled, notes=("not compiled: only the cross entropy is",))
+        return _not("only the cross entropy is")
+    if all(any(layout.windows) for layout in layouts):
+        return _not("convolutions are not, on a GPU")
     from torchq.train.stacked import traced
 
     missing = traced.lack(device)
     if missing is not None:
-        return Choice(uncompiled, notes=(f"not compiled: {missing}",))
+        return _not(missing)
 
-    def through_torch(layout: Layout, rows: int) -> Programs:
-        """Not with a convolution for each candidate, as their number is left open."""
+    def make(layout: Layout, rows: int) -> Programs:
         return plain(layout) if any(layout.windows) else traced.compiled(layout, rows)
 
-    return Choice(through_torch, compiled=True)
+    left = any(any(layout.windows) for layout in layouts)
+    return Choice(make, True, ("not compiled: convolutions are not, on a GPU",) if left else ())

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from torchq.train.stacked import formulas
 from torchq.train.stacked.arithmetic import Arithmetic
-from torchq.train.stacked.native.build import library
+from torchq.train.stacked.native.build import KERNELS, library
 from torchq.train.stacked.native.threads import shared
 from torchq.train.stacked.numbers import FOUND, Families
 
@@ -34,7 +34,7 @@ class NativeArithmetic(Arithmetic):
     """
 
     def __init__(self) -> None:
-        library(32)
+        library(KERNELS, 32)
         self._kept: list[Tensor] = []
         self._next: int | None = None
         self._run: object = None
@@ -233,7 +233,7 @@ _ARGUMENTS = {
 
 @lru_cache(maxsize=32)
 def _kernel(name: str, dtype: torch.dtype) -> Callable[..., None]:
-    found = getattr(library(torch.finfo(dtype).bits), name)
+    found = getattr(library(KERNELS, torch.finfo(dtype).bits), name)
     kinds = {"p": ctypes.c_void_p, "i": ctypes.c_int64, "r": _REALS[dtype]}
     found.argtypes = [kinds[letter] for letter in _ARGUMENTS[name] + "ii"]
     found.restype = None

@@ -27,33 +27,41 @@ FAST = ("-O2", "-ftree-vectorize")
 EXACT = ("-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 """No product is merged with a sum, as torch merges none; and no time is lost on flags that nobody reads."""
 
-SOURCES = {"kernels": EXACT, "chain": EXACT, "products": ("-ffp-contract=fast", *EXACT[1:])}
-"""Each with what it is compiled with."""
+KERNELS, CHAIN = "kernels", "chain"
+SOURCES = {
+    KERNELS: {"kernels": EXACT},
+    CHAIN: {"chain": EXACT, "products": ("-ffp-contract=fast", *EXACT[1:])},
+}
+"""What each library is made of, and what that is compiled with."""
 
 COMPILE_SECONDS = 120
 
 
 @functools.cache
-def library(bits: int) -> ctypes.CDLL:
-    """The compiled kernels for floats of so many bits, 32 or 64.
+def library(name: str, bits: int) -> ctypes.CDLL:
+    """A compiled library.
+
+    Args:
+        name: :data:`KERNELS` or :data:`CHAIN`.
+        bits: of its floats, 32 or 64.
 
     Raises:
         OSError: there is no C compiler, or it compiles nothing; :func:`lack` says it in a sentence.
     """
     compiler = _compiler()
     with tempfile.TemporaryDirectory(prefix="torchq_", ignore_cleanup_errors=True) as folder:
-        made = Path(folder) / "kernels.so"
-        fault = _made(compiler, bits, made, "-march=native") and _made(compiler, bits, made)
+        made = Path(folder) / f"{name}.so"
+        fault = _made(compiler, name, bits, made, "-march=native") and _made(compiler, name, bits, made)
         if fault:
             raise OSError(f"{compiler} does not compile ({fault})")
         return ctypes.CDLL(str(made))
 
 
 @functools.cache
-def lack() -> str | None:
-    """Why there are no kernels on this machine; None if there are."""
+def lack(name: str = KERNELS) -> str | None:
+    """Why a library is not to be had on this machine; None if it is."""
     try:
-        library(32)
+        library(name, 32)
     except OSError as fault:
         return str(fault)
     return None
@@ -67,13 +75,13 @@ def _compiler() -> str:
     raise OSError(f"no C compiler among {', '.join(COMPILERS)}")
 
 
-def _made(compiler: str, bits: int, made: Path, *own: str) -> str:
-    """Compile all sources into ``made``; the first complaint, or nothing."""
+def _made(compiler: str, name: str, bits: int, made: Path, *own: str) -> str:
+    """Compile a library into ``made``; the first complaint, or nothing."""
     given = [*FAST, *own, *_given(), f"-DREAL_BITS={bits}", "-fPIC", "-c"]
     objects = []
-    for name, flags in SOURCES.items():
-        source = Path(__file__).with_name(f"{name}.c")
-        objects.append(str(made.with_name(f"{name}.o")))
+    for stem, flags in SOURCES[name].items():
+        source = Path(__file__).with_name(f"{stem}.c")
+        objects.append(str(made.with_name(f"{stem}.o")))
         fault = _done([compiler, *given, *flags, str(source), "-o", objects[-1]])
         if fault:
             return fault

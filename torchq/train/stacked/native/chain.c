@@ -148,55 +148,61 @@ static const REAL *forward(Chain *chain, const REAL *numbers, int64_t rows) {
 }
 
 /* The summed cross entropy of a few rows; where `slope` is given also its gradient times `share`, and where `right`
-   is, the right answers are counted. */
+   is, the right answers are counted. Inside, rows lie side by side: classes are few. */
 static double lost(Chain *chain, const REAL *logits, const int64_t *y, const int64_t *order, int64_t rows, REAL share,
                    REAL *slope, double *right) {
     const int64_t classes = chain->link[chain->links - 1].writes, wide = chain->link[chain->links - 1].wide;
-    REAL *powers = chain->powers, totals[ROWS];
+    REAL *powers = chain->powers, top[ROWS], total[ROWS] = {0}, scale[ROWS];
+    INTEGER best[ROWS] = {0};
     double sum = 0;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < classes; c++)
+            powers[c * ROWS + r] = logits[r * wide + c];
+    memcpy(top, powers, sizeof top);
+    for (int64_t c = 1; c < classes; c++)
+        for (int64_t r = 0; r < ROWS; r++) {
+            const REAL v = powers[c * ROWS + r];
+            const int higher = (v > top[r]) | (v != v);
+            best[r] = higher ? (INTEGER)c : best[r];
+            top[r] = higher ? v : top[r];
+        }
+    for (int64_t c = 0; c < classes; c++)
+        for (int64_t r = 0; r < ROWS; r++)
+            powers[c * ROWS + r] -= top[r];
     for (int64_t r = 0; r < rows; r++) {
-        const REAL *from = logits + r * wide;
         const int64_t label = y[order ? order[r] : r];
-        REAL *to = powers + r * classes, top = from[0];
-        int64_t best = 0;
-        for (int64_t c = 1; c < classes; c++) {
-            const int higher = from[c] > top || from[c] != from[c];
-            top = higher ? from[c] : top;
-            best = higher ? c : best;
-        }
-        for (int64_t c = 0; c < classes; c++)
-            to[c] = from[c] - top;
-        sum -= to[label];
+        sum -= powers[label * ROWS + r];
         if (right)
-            *right += best == label;
+            *right += best[r] == label;
     }
-    for (int64_t i = 0; i < rows * classes; i++)
+    for (int64_t i = 0; i < ROWS * classes; i++)
         powers[i] = EXPONENTIAL(powers[i]);
+    for (int64_t c = 0; c < classes; c++)
+        for (int64_t r = 0; r < ROWS; r++)
+            total[r] += powers[c * ROWS + r];
+    for (int64_t r = 0; r < rows; r++)
+        sum += LOGARITHM(total[r]);
+    if (!slope)
+        return sum;
+    for (int64_t r = 0; r < ROWS; r++)
+        scale[r] = share / total[r];
+    for (int64_t c = 0; c < classes; c++)
+        for (int64_t r = 0; r < ROWS; r++)
+            powers[c * ROWS + r] *= scale[r];
     for (int64_t r = 0; r < rows; r++) {
-        REAL total = 0;
         for (int64_t c = 0; c < classes; c++)
-            total += powers[r * classes + c];
-        totals[r] = total;
+            slope[r * wide + c] = powers[c * ROWS + r];
+        for (int64_t c = classes; c < wide; c++)
+            slope[r * wide + c] = 0;
+        slope[r * wide + y[order ? order[r] : r]] -= share;
     }
-    if (slope)
-        for (int64_t r = 0; r < rows; r++) {
-            const REAL scale = share / totals[r];
-            for (int64_t c = 0; c < classes; c++)
-                slope[r * wide + c] = powers[r * classes + c] * scale;
-            for (int64_t c = classes; c < wide; c++)
-                slope[r * wide + c] = 0;
-            slope[r * wide + y[order ? order[r] : r]] -= share;
-        }
-    for (int64_t r = 0; r < rows; r++)
-        totals[r] = LOGARITHM(totals[r]);
-    for (int64_t r = 0; r < rows; r++)
-        sum += totals[r];
     return sum;
 }
 
 /* From the gradient of the logits in slope[0] to those of the parameters, which are added up. */
 static void backward(Chain *chain, const REAL *numbers, int64_t rows) {
     const int64_t *plan = chain->plan;
+    const REAL one = 1;
     REAL *slope = chain->slope[0], *other = chain->slope[1];
     for (int64_t l = chain->links - 1; l >= chain->deepest; l--) {
         Link *link = chain->link + l;
@@ -207,9 +213,7 @@ static void backward(Chain *chain, const REAL *numbers, int64_t rows) {
         }
         multiply(slope, 1, link->wide, link->in, link->deep, link->on_weight, link->deep, link->on_weight, link->deep,
                  link->writes, rows, link->deep);
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t c = 0; c < link->wide; c++)
-                link->on_bias[c] += slope[r * link->wide + c];
+        multiply(&one, 0, 0, slope, link->wide, link->on_bias, 0, link->on_bias, 0, 1, rows, link->wide);
         if (l == chain->deepest)
             break;
         multiply(slope, link->wide, 1, link->backward, link->deep, chain->zero, 0, other, link->deep, rows,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from torchq.train.stacked.layout import Layout
-from torchq.train.stacked.native.build import LINK_FIELDS, library
+from torchq.train.stacked.native.build import CHAIN, LINK_FIELDS, library
 from torchq.train.stacked.native.threads import shared
 from torchq.train.stacked.numbers import FOUND
 
@@ -141,7 +141,7 @@ def _functions(bits: int) -> dict[str, Any]:
     arguments = {"learn": "pippppp" + "iiii" + "pppppp" + "iip", "judge": "pippi" + "ppp" + "iipp"}
     found = {}
     for name, kinds in arguments.items():
-        function = getattr(library(bits), name)
+        function = getattr(library(CHAIN, bits), name)
         function.argtypes = [{"p": ctypes.c_void_p, "i": ctypes.c_int64}[kind] for kind in kinds + "ii"]
         function.restype = ctypes.c_int
         found[name] = function
