@@ -82,12 +82,12 @@ class Drawn:
     chunk: int | None = None
 
 
-def drawn(seed: int, dtype: torch.dtype = torch.float64) -> Drawn:
-    """A case; the same seed gives the same one."""
+def drawn(seed: int, dtype: torch.dtype = torch.float64, *, norms: bool = True) -> Drawn:
+    """A case, with batch norms or without; the same seed gives the same one."""
     draw = random.Random(seed)
     torch.manual_seed(seed)
     inputs, classes, count = draw.randint(1, 9), draw.randint(2, 5), draw.randint(2, 6)
-    plan = _plan(draw)
+    plan = _plan(draw) if norms else _without_norms(_plan(draw))
     models = [_model(draw, plan, inputs, classes).to(dtype) for _ in range(count)]
     epochs = draw.randint(1, 6)
     rows = draw.randint(5, 150)
@@ -183,6 +183,16 @@ def _plan(draw: random.Random) -> list[tuple[str, dict[str, Any]]]:
         if not last and draw.random() < 0.2:
             norm()
     return plan
+
+
+def _without_norms(plan: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    kinds = {"folded": "linear"}
+    kept = ("bias", "output")
+    return [
+        (kinds.get(kind, kind), {name: value for name, value in options.items() if name in kept})
+        for kind, options in plan
+        if kind != "norm"
+    ]
 
 
 def _model(

@@ -20,7 +20,7 @@
    it many at once: 2^n e^r with |r| <= log(2) / 2, and e^r by its Taylor series. A NaN stays one. */
 static inline float quick_exponential(float x) {
     x = x < -87.0f ? -87.0f : x;
-    const float n = rintf(x * 1.44269504f);
+    const float n = x != x ? 0.0f : rintf(x * 1.44269504f);
     const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
     float sum = 1.0f / 5040.0f;
     sum = sum * r + 1.0f / 720.0f;
