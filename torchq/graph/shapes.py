@@ -100,8 +100,9 @@ def shapes(found: Symbolic, shape: tuple[int, ...]) -> Sized:
     sizes: Sized = {found.input: Size(shape)}
     for step in found.steps:
         _check_refusal(step, sizes)
+        module = copy.deepcopy(step.module).eval() if step.module else None
         two, three = (
-            _called(step, [values[source][i] for source in step.sources], batch, sizes)
+            _called(step, module, [values[source][i] for source in step.sources], batch, sizes)
             for i, batch in enumerate((2, 3))
         )
         values[step.name] = two, three
@@ -143,12 +144,14 @@ def _check_refusal(step: Step, sizes: Mapping[str, Size]) -> None:
             )
 
 
-def _called(step: Step, values: list[Any], batch: int, sizes: Mapping[str, Size]) -> Any:
-    """What a step makes of its tensors, in evaluation mode, leaving the model as it is."""
+def _called(
+    step: Step, module: nn.Module | None, values: list[Any], batch: int, sizes: Mapping[str, Size]
+) -> Any:
+    """What a step makes of its tensors with a copy of its module."""
     given = [value.clone() if isinstance(value, Tensor) else value for value in values]
     try:
         with torch.no_grad():
-            return step.compute(copy.deepcopy(step.module).eval() if step.module else None, given, batch)
+            return step.compute(module, given, batch)
     except (RuntimeError, ValueError, IndexError, TypeError) as fault:
         reason = str(fault).splitlines()[0]
         read = " and ".join(f"{sizes[source].shape} from {source}" for source in step.sources)

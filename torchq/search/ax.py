@@ -104,7 +104,8 @@ class AxSearcher(Searcher):
             [len(knob.options) for knob in self.space.knobs],
             best=[keys[place] for place in order[:40]],
             there=[*keys, *(self.space.key(proposal.point) for proposal in self._open.values())],
-            fresh=lambda key: self._fresh(self._point(key)),
+            fresh=lambda key: key not in self._taken,
+            admits=lambda key: self._admits(self._point(key)),
             generator=np.random.default_rng([self.seed, self._next]),
         )
         chosen: list[Key] = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,7 +58,9 @@ class Gain:
         self.base = np.maximum(self.base, candidate)
 
 
-def choose(candidates: Array, lacks: Array, base: Array, count: int) -> list[int]:
+def choose(
+    candidates: Array, lacks: Array, base: Array, count: int, admits: Callable[[int], bool] | None = None
+) -> list[int]:
     """A batch, one after the other, each the most gainful beside those before it.
 
     Where no candidate gains anything in any sample, the one is taken that lacks least in one of the samples,
@@ -67,6 +71,7 @@ def choose(candidates: Array, lacks: Array, base: Array, count: int) -> list[int
         lacks: how far each candidate is beyond limits and thresholds, shape ``(samples, candidates)``.
         base: heights of what is there, shape ``(samples, directions)``.
         count: how many to choose; fewer if there are fewer candidates.
+        admits: whether the candidate at a place may be chosen; asked of those only whose turn it is.
 
     Returns:
         Places among the candidates.
@@ -75,16 +80,22 @@ def choose(candidates: Array, lacks: Array, base: Array, count: int) -> list[int
         >>> heights_of = np.array([[[1.0], [3.0], [2.9]], [[4.0], [3.0], [2.0]]])
         >>> choose(heights_of, np.zeros((2, 3)), np.array([[1.0], [1.0]]), 2)
         [1, 0]
+        >>> choose(heights_of, np.zeros((2, 3)), np.array([[1.0], [1.0]]), 2, admits=lambda place: place != 1)
+        [0, 2]
     """
     gain = Gain(base)
     chosen: list[int] = []
     open_ = np.ones(candidates.shape[1], dtype=bool)
-    for place in range(min(count, candidates.shape[1])):
-        worth = np.where(open_, gain.of(candidates), -1.0)
-        best = int(worth.argmax())
-        if worth[best] <= 0.0:
-            best = int(np.where(open_, lacks[place % len(lacks)], np.inf).argmin())
-        chosen.append(best)
-        open_[best] = False
-        gain.take(candidates[:, best])
+    while len(chosen) < count and open_.any():
+        worth = gain.of(candidates)
+        lack = lacks[len(chosen) % len(lacks)]
+        while open_.any():
+            best = int(np.where(open_, worth, -1.0).argmax())
+            if worth[best] <= 0.0:
+                best = int(np.where(open_, lack, np.inf).argmin())
+            open_[best] = False
+            if admits is None or admits(best):
+                chosen.append(best)
+                gain.take(candidates[:, best])
+                break
     return chosen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +52,11 @@ class Pool:
         sizes: the number of options of every knob.
         best: the best points so far, the best one first.
         there: all points that count as tried, those with open outcomes as well.
-        fresh: whether a point may be proposed.
+        fresh: whether a point may be proposed; asked of all that the batch is chosen from.
         generator: of all dice.
         final: how many points the batch is chosen from at last.
+        admits: whether a point may be proposed, where that takes time to say; asked of those only that would
+            be in the batch.
     """
 
     def __init__(
@@ -64,13 +67,14 @@ class Pool:
         fresh: Callable[[Key], bool],
         generator: np.random.Generator,
         final: int = FINAL,
+        admits: Callable[[Key], bool] | None = None,
     ) -> None:
         self._final = final
         self._sizes = np.array(sizes)
         self._best = list(best)
         self._there = np.array(there, dtype=np.float64)
         self._tried = set(there)
-        self._fresh = fresh
+        self._fresh, self._admits = fresh, admits
         self._generator = generator
         self._breeder = Breeder(sizes)
 
@@ -84,13 +88,12 @@ class Pool:
         more = self._bred([*good, *self._best[:PROVEN]], set(keys))
         keys += more
         worth = np.append(worth, self._worth(more, belief, along, base))
-        final: list[Key] = []
-        for place in np.argsort(-worth, kind="stable").tolist():
-            if self._fresh(keys[place]):
-                final.append(keys[place])
-                if len(final) == max(self._final, 2 * count):
-                    break
-        return self._chosen(final, belief, along, count) if final else []
+        order = [keys[place] for place in np.argsort(-worth, kind="stable").tolist()]
+        fresh = filter(self._fresh, order)
+        chosen: list[Key] = []
+        while len(chosen) < count and (final := [*islice(fresh, max(self._final, 2 * count))]):
+            chosen += self._chosen(final, chosen, belief, along, count - len(chosen))
+        return chosen
 
     def _wide(self) -> list[Key]:
         drawn = self._generator.integers(self._sizes, size=(WIDE, len(self._sizes))).tolist()
@@ -117,14 +120,20 @@ class Pool:
         gains = Gain(np.broadcast_to(base, (ROUGH, base.shape[1]))).of(_heights(belief, samples, along))
         return np.asarray(gains - 1e-9 * _lacks(belief, samples).mean(axis=0))
 
-    def _chosen(self, keys: Sequence[Key], belief: Belief, along: Array, count: int) -> list[Key]:
-        points = np.concatenate([np.array(keys, dtype=np.float64), self._there])
+    def _chosen(
+        self, keys: Sequence[Key], before: Sequence[Key], belief: Belief, along: Array, count: int
+    ) -> list[Key]:
+        """The best of these points beside those that are there and those chosen before."""
+        there = np.concatenate([self._there, np.array(before, dtype=np.float64).reshape(-1, len(self._sizes))])
+        points = np.concatenate([np.array(keys, dtype=np.float64), there])
         outputs = belief.marginals(points[:1])[0].shape[1]
         dice = self._generator.standard_normal((FINE, len(points), outputs))
         samples = belief.joint(points, dice)
         new, old = samples[:, : len(keys)], samples[:, len(keys) :]
-        places = choose(_heights(belief, new, along), _lacks(belief, new), _base(belief, old, along), count)
-        return [keys[place] for place in places]
+        heights_of, base = _heights(belief, new, along), _base(belief, old, along)
+        admits = self._admits
+        asked = None if admits is None else lambda place: admits(keys[place])
+        return [keys[place] for place in choose(heights_of, _lacks(belief, new), base, count, asked)]
 
 
 def _heights(belief: Belief, samples: Array, along: Array) -> Array:

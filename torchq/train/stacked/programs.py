@@ -15,9 +15,9 @@ from torchq.train.stacked.arithmetic import Arithmetic
 from torchq.train.stacked.layout import Layout
 from torchq.train.stacked.native import NativeChain
 
-WORTHWHILE = {"cpu": 250_000, "cuda": 10_000_000}
+WORTHWHILE = {"cpu": 300_000, "cuda": 10_000_000}
 """From this many samples times candidates on a training is compiled unless told otherwise: about what is
-trained uncompiled in the time that compiling takes, a third of a second in C, most of a minute by torch."""
+trained uncompiled in the time that compiling takes, half a second in C, most of a minute by torch."""
 
 
 @dataclass(frozen=True)
