@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "formulas.h"
+#include "found.h"
 #include "products.h"
 
 #define ROWS 64 /* of a batch that go through the chain together */
@@ -99,10 +100,22 @@ static void ended(Chain *chain, char *memory) {
     free(chain->link);
 }
 
-static void quantized(const REAL *x, REAL *out, int64_t count, const REAL *numbers, const REAL *mask) {
-    formula(x, out, count, numbers);
+/* Between [rows, columns] and [columns, wide]. */
+static void turned(const REAL *restrict x, REAL *restrict out, int64_t rows, int64_t columns, int64_t wide) {
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++)
+            out[c * wide + r] = x[r * columns + c];
+}
+
+static void turned_back(const REAL *restrict x, REAL *restrict out, int64_t rows, int64_t columns, int64_t wide) {
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++)
+            out[r * columns + c] = x[c * wide + r];
+}
+
+static void masked(REAL *restrict x, const REAL *restrict mask, int64_t count) {
     for (int64_t i = 0; i < count; i++)
-        out[i] *= mask[i];
+        x[i] *= mask[i];
 }
 
 /* Quantize the weights of a candidate, as products read them. */
@@ -114,15 +127,20 @@ static void prepared(Chain *chain, const REAL *row, const REAL *mask, const REAL
         if (at < 0)
             continue;
         const REAL *own = numbers + OF(l, SLOT) * FIELDS;
-        quantized(row + at, link->weight, link->writes * link->reads, own, mask + at);
-        for (int64_t n = 0; n < link->writes; n++) {
-            const REAL *from = link->weight + n * link->reads;
-            memcpy(link->backward + n * link->deep, from, (size_t)link->reads * sizeof(REAL));
-            for (int64_t d = 0; d < link->reads; d++)
-                link->forward[d * link->wide + n] = from[d];
+        if ((int)own[FIELD_FORMULA] == FOUND) {
+            turned(row + at, link->forward, link->writes, link->reads, link->wide);
+            found(link->forward, link->reads, link->wide, own);
+            turned_back(link->forward, link->weight, link->writes, link->reads, link->wide);
+        } else
+            formula(row + at, link->weight, link->writes * link->reads, own);
+        masked(link->weight, mask + at, link->writes * link->reads);
+        turned(link->weight, link->forward, link->writes, link->reads, link->wide);
+        for (int64_t n = 0; n < link->writes; n++)
+            memcpy(link->backward + n * link->deep, link->weight + n * link->reads, (size_t)link->reads * sizeof(REAL));
+        if (bias >= 0) {
+            formula(row + bias, link->bias, link->writes, own + FIELDS);
+            masked(link->bias, mask + bias, link->writes);
         }
-        if (bias >= 0)
-            quantized(row + bias, link->bias, link->writes, own + FIELDS, mask + bias);
     }
 }
 

@@ -115,9 +115,8 @@ class NativeChain:
 def is_chain(layout: Layout) -> bool:
     """Whether it holds dense layers and quantizers alone, all of whose formulas the kernels have."""
     kinds = {kind for kind, _ in layout.links} - {"flatten"}
-    families = layout.weights | layout.activations
     flat = all(positions == 1 for positions in (*layout.positions, *layout.reads))
-    return kinds <= {"linear", "quantize"} and flat and FOUND not in families.formulas
+    return kinds <= {"linear", "quantize"} and flat and FOUND not in layout.activations.formulas
 
 
 def _planned(layout: Layout) -> Tensor:

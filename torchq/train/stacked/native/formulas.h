@@ -39,6 +39,7 @@ static inline float quick_exponential(float x) {
 #define INTEGER int32_t
 #define ROUND rintf
 #define ABSOLUTE fabsf
+#define FLOOR floorf
 #define ROOT sqrtf
 #define LOGARITHM logf
 #define TANH tanhf
@@ -50,6 +51,7 @@ static inline float quick_exponential(float x) {
 #define INTEGER int64_t
 #define ROUND rint
 #define ABSOLUTE fabs
+#define FLOOR floor
 #define ROOT sqrt
 #define LOGARITHM log
 #define TANH tanh
@@ -86,21 +88,30 @@ static void steps(const REAL *restrict x, REAL *restrict out, int64_t count, con
     }
 }
 
-/* From the bits of the float, as the logarithm of a float is not exact. */
+/* The exponent of the power of two that is nearest to a normal number in its logarithm; from the bits of the float, as
+   the logarithm of a float is not exact. */
+static inline REAL exponent_of(REAL size) {
+    const INTEGER mantissa = ((INTEGER)1 << DIGITS) - 1;
+    INTEGER bits;
+    memcpy(&bits, &size, sizeof bits);
+    return (REAL)((bits >> DIGITS) - OFFSET + ((bits & mantissa) > SQRT2_MANTISSA));
+}
+
+static inline REAL power_of(REAL exponent) {
+    const INTEGER bits = (INTEGER)(((INTEGER)exponent + OFFSET) << DIGITS);
+    REAL power;
+    memcpy(&power, &bits, sizeof power);
+    return power;
+}
+
 static void powers(const REAL *restrict x, REAL *restrict out, int64_t count, const REAL *numbers) {
     const REAL least = numbers[FIELD_LEAST], low = numbers[FIELD_LOW], high = numbers[FIELD_HIGH];
-    const INTEGER mantissa = ((INTEGER)1 << DIGITS) - 1;
     for (int64_t i = 0; i < count; i++) {
-        REAL v = LIFT(x[i], least);
-        REAL size = ABSOLUTE(v), power;
-        INTEGER bits;
-        memcpy(&bits, &size, sizeof bits);
-        REAL code = (REAL)((bits >> DIGITS) - OFFSET + ((bits & mantissa) > SQRT2_MANTISSA));
+        REAL v = LIFT(x[i], least), size = ABSOLUTE(v), code = exponent_of(size);
         code = size < (REAL)EPSILON ? low : code;
         code = LIFT(code, low);
         code = CAP(code, high);
-        bits = (INTEGER)(((INTEGER)code + OFFSET) << DIGITS);
-        memcpy(&power, &bits, sizeof power);
+        REAL power = power_of(code);
         power = v < 0 ? -power : power;
         out[i] = v != v ? v : power;
     }
