@@ -15,6 +15,8 @@ CACHE_BYTES = 2**25
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 GPU_SHARE = 0.25
 """Of a GPU's free memory."""
+ORDER_BYTES = 2**27
+"""For the orders in which candidates see the samples of an epoch, 8 bytes a sample."""
 
 
 def chunk_size(layout: Layout, rows: int, device: torch.device) -> int:
@@ -39,6 +41,19 @@ def chunk_size(layout: Layout, rows: int, device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         return max(min(int(free * GPU_SHARE / (3 * step)), 8 * MOST), LEAST)
     return max(min(_last_cache() // (6 * step), MOST), LEAST)
+
+
+def whole_size(samples: int) -> int:
+    """Candidates of a stack that learns whole epochs in C, one after the other in the nearest caches.
+
+    Args:
+        samples: of an epoch.
+
+    Example:
+        >>> whole_size(38_400), whole_size(1_000_000), whole_size(10**8)
+        (128, 16, 8)
+    """
+    return max(min(ORDER_BYTES // (8 * samples), MOST), LEAST)
 
 
 def _last_cache() -> int:

@@ -17,8 +17,10 @@ from torchq.train.device import pick_device
 from torchq.train.history import EpochRecord, History
 from torchq.train.loop import Loss, Samples, _batches, _check_range, _samples, fit
 from torchq.train.schedule import SCHEDULES
+from torchq.train.stacked.chunks import chunk_size, whole_size
 from torchq.train.stacked.epochs import Settings, Training
-from torchq.train.stacked.plan import planned
+from torchq.train.stacked.layout import Layout
+from torchq.train.stacked.plan import cut, planned
 from torchq.train.stacked.programs import chosen
 from torchq.train.stacked.report import StackReport
 from torchq.train.stacked.stack import Candidate, Stack
@@ -68,7 +70,7 @@ def fit_many(
         weight_decay: decoupled.
         loss: of one model; a function that ``torch.vmap`` takes.
         best_from: the first epoch that may be the best one.
-        chunk: candidates of a stack at most; by default as many as fit the caches.
+        chunk: candidates of a stack at most; by default 128, or as many as fit caches and memory.
         compile: whether to compile the stacks, on the CPU with the machine's C compiler, on a GPU with
             torch's; ``"auto"``: where the training is long enough for that to pay. What is compiled stays for
             later calls.
@@ -126,13 +128,20 @@ def fit_many(
         on_epoch=on_epoch,
     )
     schedules = list(prune) or [None] * len(models)
-    plan = planned(models, like, settings, schedules, chunk)
-    work = sum(len(part) for _, part in plan.stacks) * len(x) * epochs
-    layouts = [layout for layout, _ in plan.stacks]
+    plan = planned(models, like, settings, schedules)
+    work = sum(len(group) for _, group in plan.groups) * len(x) * epochs
+    layouts = [layout for layout, _ in plan.groups]
     choice = chosen(compile if work else False, work, where, layouts, plain_loss=settings.loss is None)
     results: dict[int, History | TrainError] = {}
     trainings = []
-    for layout, part in plan.stacks:
+    rows = max(batch.stop - batch.start for batch in settings.batches)
+
+    def room(layout: Layout) -> int:
+        """Candidates of a stack."""
+        return whole_size(len(x)) if choice.whole(layout) else chunk_size(layout, rows, where)
+
+    stacks = [(layout, part) for layout, group in plan.groups for part in cut(group, chunk or room(layout))]
+    for layout, part in stacks:
         candidates = [
             Candidate(
                 number,
@@ -143,7 +152,6 @@ def fit_many(
             )
             for number, chain in part
         ]
-        rows = max(batch.stop - batch.start for batch in settings.batches)
         programs = choice.make(layout, rows)
         trainings.append(Training(Stack(layout, candidates, where), settings, programs, results))
     _run(trainings, epochs, rungs)
@@ -171,7 +179,7 @@ def fit_many(
         except TrainError as fault:
             results[number] = fault
     if on_report is not None:
-        chunks = tuple(tuple(number for number, _ in part) for _, part in plan.stacks)
+        chunks = tuple(tuple(number for number, _ in part) for _, part in stacks)
         alone = dict(sorted(plan.alone.items()))
         on_report(StackReport(chunks, choice.compiled, choice.notes, alone))
     return [results[number] for number in range(len(models))]

@@ -1,4 +1,4 @@
-"""Which candidates stand in which stack, and which are trained alone, and why."""
+"""Which candidates may stand in one stack, and which are trained alone, and why."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from torch import nn
 
 from torchq.prune.schedule import Schedule
 from torchq.train.stacked.chain import Chain
-from torchq.train.stacked.chunks import chunk_size
 from torchq.train.stacked.epochs import Settings
 from torchq.train.stacked.layout import Layout
 from torchq.train.stacked.pruning import refusal
 from torchq.train.stacked.reading import chain_of
+
+Members = list[tuple[int, Chain]]
 
 
 @dataclass
@@ -23,11 +24,11 @@ class Plan:
     """Stacks to be made.
 
     Attributes:
-        stacks: a layout and its candidates: their numbers and chains.
+        groups: a layout and its candidates, two or more: their numbers and chains.
         alone: the reason, for each candidate that is trained by ``fit``.
     """
 
-    stacks: list[tuple[Layout, list[tuple[int, Chain]]]] = field(default_factory=list)
+    groups: list[tuple[Layout, Members]] = field(default_factory=list)
     alone: dict[int, str] = field(default_factory=dict)
 
 
@@ -36,22 +37,19 @@ def planned(
     like: Sequence[nn.Module],
     settings: Settings,
     schedules: Sequence[Schedule | None],
-    chunk: int | None,
 ) -> Plan:
-    """Sort candidates by structure, and cut each structure into stacks of one size.
+    """Sort candidates by structure.
 
     Args:
         models: the candidates.
         like: models that the layouts must hold as well.
         settings: of the training.
         schedules: of each candidate's pruning.
-        chunk: candidates of a stack at most; None for as many as fit the caches.
     """
     plan = Plan()
     shape = tuple(settings.x.shape[1:])
-    rows = max(batch.stop - batch.start for batch in settings.batches)
     reason = _refusal(settings)
-    groups: dict[object, list[tuple[int, Chain]]] = {}
+    groups: dict[object, Members] = {}
     for number, model in enumerate(models):
         chain = chain_of(model, shape) if reason is None else reason
         why = chain if isinstance(chain, str) else _misfit(chain, settings)
@@ -68,14 +66,13 @@ def planned(
             continue
         chains = [chain for _, chain in group]
         layout = Layout.of([*chains, *(chain for chain in others if chain.structure == structure)])
-        size = chunk if chunk is not None else chunk_size(layout, rows, settings.x.device)
-        for part in _cut(group, max(size, 2)):
-            plan.stacks.append((layout, part))
+        plan.groups.append((layout, group))
     return plan
 
 
-def _cut(group: list[tuple[int, Chain]], size: int) -> list[list[tuple[int, Chain]]]:
+def cut(group: Members, size: int) -> list[Members]:
     """Parts of about the same length, at most ``size`` (3 where that is 2 and one would be left over)."""
+    size = max(size, 2)
     parts = min(-(-len(group) // size), len(group) // 2)
     edges = [len(group) * index // parts for index in range(parts + 1)]
     return [group[a:b] for a, b in itertools.pairwise(edges)]

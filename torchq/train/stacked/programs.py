@@ -66,12 +66,14 @@ class Choice:
     Attributes:
         make: the programs of a layout, for batches of so many rows.
         compiled: whether anything is compiled.
-        notes: why nothing is compiled, where that was asked for.
+        notes: why something is not compiled, where that was asked for.
+        whole: whether epochs of a layout are one call.
     """
 
     make: Callable[[Layout, int], Programs]
     compiled: bool = False
     notes: tuple[str, ...] = ()
+    whole: Callable[[Layout], bool] = lambda _: False
 
 
 def chosen(
@@ -119,7 +121,7 @@ def _in_c(layouts: Collection[Layout], _: torch.device, plain_loss: bool) -> Cho
 
     needed = {native.CHAIN if whole(layout) else native.KERNELS for layout in layouts}
     missing = next(filter(None, map(native.lack, sorted(needed))), None)
-    return Choice(make, compiled=True) if missing is None else _not(missing)
+    return Choice(make, compiled=True, whole=whole) if missing is None else _not(missing)
 
 
 def _through_torch(layouts: Collection[Layout], device: torch.device, plain_loss: bool) -> Choice:
