@@ -149,6 +149,27 @@ def test_faults_of_one_key(tmp_path: Path, override: str, sentence: str) -> None
             "command line: search.address: has a meaning with executor: ray only, got processes",
         ),
         (
+            ("search.workers=2", "search.gpus_per_worker=0.5", "device=cuda"),
+            "command line: search.gpus_per_worker: has a meaning with executor: ray only, got processes",
+        ),
+        (
+            ("search.executor=ray", "search.gpus_per_worker=0", "device=cuda"),
+            "command line: search.gpus_per_worker: device: cuda needs a GPU or a part of one, got 0",
+        ),
+        (
+            ("search.executor=ray", "search.gpus_per_worker=0.5"),
+            "command line: search.gpus_per_worker: device: cpu trains on no GPU, got 0.5; write device: cuda, "
+            "or leave it out",
+        ),
+        (
+            ("search.executor=ray", "search.gpus_per_worker=-1", "device=cuda"),
+            "command line: search.gpus_per_worker: must be greater than or equal to 0, got -1",
+        ),
+        (
+            ("search.executor=ray", "search.gpus_per_worker=.inf", "device=cuda"),
+            "command line: search.gpus_per_worker: must be a finite number, got inf",
+        ),
+        (
             ("search.executor=serial", "search.workers=2"),
             "command line: search.workers: executor: serial has one worker, got 2; leave executor out, "
             "or write processes",

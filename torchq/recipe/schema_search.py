@@ -96,6 +96,7 @@ class Search(Part):
     executor: str | None = None
     workers: Annotated[int, Field(ge=1)] | None = None
     address: str | None = None
+    gpus_per_worker: Annotated[Float, Field(ge=0)] | None = None
     transfer: str | None = None
     goal: Goal = Goal()
     train: Training

@@ -158,7 +158,9 @@ def executor_of(recipe: Recipe) -> Executor:
     Raises:
         SearchError: arguments that the executor does not take, or workers that cannot be reached.
     """
-    return EXECUTORS.get(executor_name(recipe))(workers=recipe.search.workers, address=recipe.search.address)
+    search = recipe.search
+    more = {} if search.gpus_per_worker is None else {"gpus_per_worker": search.gpus_per_worker}
+    return EXECUTORS.get(executor_name(recipe))(workers=search.workers, address=search.address, **more)
 
 
 def executor_name(recipe: Recipe) -> str:

@@ -73,8 +73,17 @@ def _places(recipe: Recipe) -> Iterator[Fault]:
     except TorchqError as fault:
         yield ("search", "executor"), str(fault)
         return
-    if search.address is not None and executor_name(recipe) != "ray":
-        yield ("search", "address"), f"has a meaning with executor: ray only, got {executor_name(recipe)}"
+    name, gpus = executor_name(recipe), search.gpus_per_worker
+    for key in ("address", "gpus_per_worker"):
+        if getattr(search, key) is not None and name != "ray":
+            yield ("search", key), f"has a meaning with executor: ray only, got {name}"
+    if name == "ray" and gpus == 0 and recipe.device.startswith("cuda"):
+        yield ("search", "gpus_per_worker"), "device: cuda needs a GPU or a part of one, got 0"
+    if name == "ray" and gpus and recipe.device == "cpu":
+        yield (
+            ("search", "gpus_per_worker"),
+            f"device: cpu trains on no GPU, got {gpus:g}; write device: cuda, or leave it out",
+        )
     if (search.workers or 1) > 1 and executor_name(recipe) == "serial":
         yield (
             ("search", "workers"),
