@@ -158,8 +158,8 @@ def test_faults_of_one_key(tmp_path: Path, override: str, sentence: str) -> None
         ),
         (
             ("search.executor=ray", "search.gpus_per_worker=0.5"),
-            "command line: search.gpus_per_worker: device: cpu trains on no GPU, got 0.5; write device: cuda, "
-            "or leave it out",
+            "command line: search.gpus_per_worker: device: cpu trains on no GPU, got 0.5; write device: "
+            "cuda, or leave it out",
         ),
         (
             ("search.executor=ray", "search.gpus_per_worker=-1", "device=cuda"),
