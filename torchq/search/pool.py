@@ -124,8 +124,8 @@ class Pool:
         self, keys: Sequence[Key], before: Sequence[Key], belief: Belief, along: Array, count: int
     ) -> list[Key]:
         """The best of these points beside those that are there and those chosen before."""
-        there = np.concatenate([self._there, np.array(before, dtype=np.float64).reshape(-1, len(self._sizes))])
-        points = np.concatenate([np.array(keys, dtype=np.float64), there])
+        before_ = np.array(before, dtype=np.float64).reshape(-1, len(self._sizes))
+        points = np.concatenate([np.array(keys, dtype=np.float64), self._there, before_])
         outputs = belief.marginals(points[:1])[0].shape[1]
         dice = self._generator.standard_normal((FINE, len(points), outputs))
         samples = belief.joint(points, dice)

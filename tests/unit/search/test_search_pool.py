@@ -99,3 +99,33 @@ def test_children_are_points_of_the_space_and_mutants_differ(sizes: list[int], s
         mutant = breeder.mutated(child, generator)
         assert all(0 <= index < size for index, size in zip(mutant, sizes, strict=True))
         assert mutant != child or max(sizes) == 1
+
+
+def test_only_those_whose_turn_it_is_are_asked_whether_they_may_be_chosen() -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def admits(key: tuple[int, ...]) -> bool:
+        asked.append(key)
+        return key[1] < 5
+
+    there = [(2, 2, 2, 2, 2), (3, 1, 2, 2, 2)]
+    made = Pool([6] * 5, there, there, lambda key: True, np.random.default_rng(1), admits=admits)
+    chosen = made.batch(belief(), 4)
+    assert chosen == [key for key in asked if key[1] < 5]
+    assert chosen[0] == (5, 4, 5, 5, 5)
+    assert len(asked) < 60
+
+
+def test_where_most_may_not_be_chosen_it_goes_on_behind_the_first_few() -> None:
+    there = [(2, 2, 2, 2, 2), (3, 1, 2, 2, 2)]
+    rare = {key for key in itertools.product(range(6), repeat=5) if sum(key) < 9}
+    made = Pool(
+        [6] * 5, there, there, lambda key: True, np.random.default_rng(1), final=20, admits=rare.__contains__
+    )
+    chosen = made.batch(belief(), 5)
+    assert len(chosen) == 5
+    assert set(chosen) <= rare
+    nothing = Pool(
+        [6] * 5, there, there, lambda key: True, np.random.default_rng(1), admits=lambda key: False
+    )
+    assert nothing.batch(belief(), 5) == []
