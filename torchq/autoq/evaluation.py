@@ -217,7 +217,7 @@ class TrainAndPrice:
             made[i] = Trainee(model, shortened, rate, info.seed, pruners)
         order = list(made)
         much = worthwhile(self.trials * len(self.train[0]) * training.epochs, pick_device(self.device))
-        compile: bool | Literal["auto"] = True if much and len(made) > 1 else "auto"
+        compile: bool | Literal["auto"] = True if much else "auto"
         setting = Setting(self.train, self.valid, self.loss, self.device, self.stacked, self.like, compile)
         call = None if on_epoch is None else lambda k, record: on_epoch(order[k], record)
         trained = train_all([made[i] for i in order], setting, self.log, call)

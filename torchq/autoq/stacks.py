@@ -34,6 +34,11 @@ class Trainee:
     seed: int
     pruners: tuple[Pruner, ...] = ()
 
+    @property
+    def settled(self) -> bool:
+        """Whether no more weights will be pruned."""
+        return all(pruner.settled for pruner in self.pruners)
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -101,17 +106,15 @@ def train_all(
 ) -> list[History | TorchqError]:
     """Train all; the history of each, or the error that its training ended with.
 
-    Those with pruned weights are trained alone, the others in stacks.
+    Those whose pruned weights are still to be chosen are trained alone, the others in stacks.
     """
     groups: dict[Training, list[int]] = {}
     for place, trainee in enumerate(trainees):
         groups.setdefault(trainee.training, []).append(place)
     found: dict[int, History | TorchqError] = {}
     for training, places in groups.items():
-        together = [place for place in places if setting.stacked and not trainees[place].pruners]
-        if len(together) < 2:
-            together = []
-        else:
+        together = [place for place in places if setting.stacked and trainees[place].settled]
+        if together:
             group = [trainees[place] for place in together]
             trained = _stack(group, training, setting, log, _placed(on_epoch, together))
             found |= dict(zip(together, trained, strict=True))
@@ -119,8 +122,8 @@ def train_all(
             if place not in together:
                 found[place] = _single(trainees[place], training, setting, _placed(on_epoch, [place]))
                 log.stacks.append(1)
-                if trainees[place].pruners:
-                    log.because("networks with pruned weights are trained one by one")
+                if not trainees[place].settled:
+                    log.because("networks whose weights are pruned in training are trained one by one")
     return [found[place] for place in range(len(trainees))]
 
 

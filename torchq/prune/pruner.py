@@ -98,6 +98,11 @@ class Pruner:
         """The names of the layers that are pruned."""
         return tuple(target.layer for target in self._targets)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the choice of weights is over: what is pruned stays so, with or without more steps."""
+        return self.schedule.end is not None and self.steps >= self.schedule.end
+
     def step(self, step: int | None = None) -> None:
         """After an optimizer step: choose weights if it is time to, and set all pruned ones to zero.
 

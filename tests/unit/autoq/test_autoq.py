@@ -9,11 +9,14 @@ import torch
 from autoq_problems import evaluation, network, samples, space
 
 from torchq.autoq import Training, autoq, reproduce
+from torchq.autoq.evaluation import Trained
 from torchq.cost import estimate
 from torchq.errors import SearchError, UnknownNameError
-from torchq.search import Knob, MultiObjective, Trial, read_journal
+from torchq.prune import sparsity
+from torchq.search import Knob, MultiObjective, Trial, TrialInfo, read_journal
 from torchq.search.limits import Limit
 from torchq.train import accuracy, fit, predict_logits
+from torchq.train.stacked import native
 
 SHORT = Training(epochs=3, batch_size=64)
 
@@ -69,6 +72,27 @@ def test_a_journal_line_gives_the_same_network_again(tmp_path: Path) -> None:
                 first.model.state_dict().values(), second.model.state_dict().values(), strict=True
             )
         )
+
+
+@pytest.mark.skipif(native.lack(native.CHAIN) is not None, reason=str(native.lack(native.CHAIN)))
+def test_a_trial_of_a_compiled_stack_comes_back_to_the_last_bit() -> None:
+    where = space(Knob.learning_rate([5e-3, 2e-2]), Knob.pruning("fc*", [0.5, 0.0]))
+    evaluate = evaluation(where, model=float_network(), training=SHORT, trials=10**6)
+    points = [
+        {"fc1.weight": k % 3, "fc1.units": k % 2, "learning_rate": k % 2, "fc*.pruning": k // 2}
+        for k in range(4)
+    ]
+    jobs = [(where.scheme(point), TrialInfo(k, k, point)) for k, point in enumerate(points)]
+    stacked = evaluate.trained(jobs)
+    assert evaluate.log.stacks == [4]
+    for (scheme, info), its in zip(jobs, stacked, strict=True):
+        assert isinstance(its, Trained)
+        trial = Trial(info.number, points[info.number], scheme.to_dict(), info.seed, "complete", its.metrics)
+        again = reproduce(trial, evaluate)
+        assert again.metrics == its.metrics
+        one, other = again.model.state_dict(), its.model.state_dict()
+        assert all(torch.equal(value, other[name]) for name, value in one.items())
+        assert (sparsity(its.model).share > 0.4) == (info.number < 2)
 
 
 def test_another_search_cannot_be_reproduced(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_what_cannot_be_stacked_is_trained_by_fit_and_the_report_says_why() -> N
     assert report.alone[3].startswith("fc1: stochastic_ternary(")
     assert report.alone[4] == "no other candidate has its structure"
     assert not report.compiled
-    assert report.notes == ("not compiled: 1,542 samples are trained sooner than a program is compiled",)
+    assert report.notes == ("not compiled: 2,313 samples are trained sooner than a program is compiled",)
     assert "candidate 2 alone: 1: a Tanh is not stacked" in report.summary()
 
 

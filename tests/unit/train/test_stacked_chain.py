@@ -157,7 +157,7 @@ def test_what_is_no_chain_of_dense_layers_is_trained_operation_by_operation() ->
     layouts = [layout_of(candidate(0)), layout_of(normed)]
     assert [native.is_chain(layout) for layout in layouts] == [True, False]
     for plain_loss in (True, False):
-        choice = chosen(True, 1, torch.device("cpu"), layouts, plain_loss=plain_loss)
+        choice = chosen(True, 1, torch.device("cpu"), dict.fromkeys(layouts, 2), plain_loss=plain_loss)
         assert choice.compiled
         chains = [choice.make(layout, 32).chain is not None for layout in layouts]
         assert chains == [plain_loss, False]
@@ -166,7 +166,7 @@ def test_what_is_no_chain_of_dense_layers_is_trained_operation_by_operation() ->
 def test_convolutions_on_a_gpu_are_said_to_be_uncompiled() -> None:
     image = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
     layout = layout_of(image, (1, 4, 4))
-    choice = chosen(True, 1, torch.device("cuda"), [layout], plain_loss=True)
+    choice = chosen(True, 1, torch.device("cuda"), {layout: 2}, plain_loss=True)
     assert not choice.compiled
     assert choice.notes == ("not compiled: convolutions are not, on a GPU",)
     assert choice.make(layout, 32).chain is None

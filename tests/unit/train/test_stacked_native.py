@@ -128,7 +128,7 @@ def test_a_whole_training_is_that_of_torch() -> None:
 
 
 def test_the_compiler_of_the_environment_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    layouts = [Layout.of([found]) for found in [chain_of(network(0))] if isinstance(found, Chain)]
+    layouts = {Layout.of([found]): 1 for found in [chain_of(network(0))] if isinstance(found, Chain)}
     monkeypatch.setenv("CC", "false")
     native.build.library.cache_clear()
     native.build.lack.cache_clear()

@@ -54,7 +54,8 @@ def fit_many(
     Candidate ``k`` ends as ``fit(models[k], ..., lr=lr[k], seed=seeds[k])`` would leave it, but for the order
     in which floats are added. Candidates may differ in quantizers, widths, numbers of neurons, first weights,
     seeds and learning rates; those of one structure stand in stacks, where every operation is one operation
-    for all of them. What cannot be stacked is trained by ``fit``, and ``on_report`` hears why.
+    for all of them (or whole epochs are one call, even of a stack of one). What cannot be stacked is trained
+    by ``fit``, and ``on_report`` hears why.
 
     Args:
         models: as for ``fit``.
@@ -130,7 +131,7 @@ def fit_many(
     schedules = list(prune) or [None] * len(models)
     plan = planned(models, like, settings, schedules)
     work = sum(len(group) for _, group in plan.groups) * len(x) * epochs
-    layouts = [layout for layout, _ in plan.groups]
+    layouts = {layout: len(group) for layout, group in plan.groups}
     choice = chosen(compile if work else False, work, where, layouts, plain_loss=settings.loss is None)
     results: dict[int, History | TrainError] = {}
     trainings = []
@@ -140,7 +141,12 @@ def fit_many(
         """Candidates of a stack."""
         return whole_size(len(x)) if choice.whole(layout) else chunk_size(layout, rows, where)
 
-    stacks = [(layout, part) for layout, group in plan.groups for part in cut(group, chunk or room(layout))]
+    stacks = []
+    for layout, group in plan.groups:
+        if len(group) == 1 and not choice.whole(layout):
+            plan.alone[group[0][0]] = "no other candidate has its structure"
+        else:
+            stacks += [(layout, part) for part in cut(group, chunk or room(layout))]
     for layout, part in stacks:
         candidates = [
             Candidate(

@@ -24,7 +24,7 @@ class Plan:
     """Stacks to be made.
 
     Attributes:
-        groups: a layout and its candidates, two or more: their numbers and chains.
+        groups: a layout and its candidates: their numbers and chains.
         alone: the reason, for each candidate that is trained by ``fit``.
     """
 
@@ -61,9 +61,6 @@ def planned(
             groups.setdefault(chain.structure, []).append((number, chain))
     others = [chain for model in like if isinstance(chain := chain_of(model, shape), Chain)]
     for structure, group in groups.items():
-        if len(group) == 1:
-            plan.alone[group[0][0]] = "no other candidate has its structure"
-            continue
         chains = [chain for _, chain in group]
         layout = Layout.of([*chains, *(chain for chain in others if chain.structure == structure)])
         plan.groups.append((layout, group))
@@ -73,7 +70,7 @@ def planned(
 def cut(group: Members, size: int) -> list[Members]:
     """Parts of about the same length, at most ``size`` (3 where that is 2 and one would be left over)."""
     size = max(size, 2)
-    parts = min(-(-len(group) // size), len(group) // 2)
+    parts = max(min(-(-len(group) // size), len(group) // 2), 1)
     edges = [len(group) * index // parts for index in range(parts + 1)]
     return [group[a:b] for a, b in itertools.pairwise(edges)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -80,7 +80,7 @@ def chosen(
     asked: bool | Literal["auto"],
     work: int,
     device: torch.device,
-    layouts: Collection[Layout],
+    layouts: Mapping[Layout, int],
     *,
     plain_loss: bool,
 ) -> Choice:
@@ -90,7 +90,7 @@ def chosen(
         asked: whether to; ``"auto"`` leaves it to the work.
         work: samples times candidates.
         device: where the stacks are trained.
-        layouts: theirs.
+        layouts: theirs, and how many candidates have each.
         plain_loss: whether the loss is the cross entropy.
     """
     if asked is False:
@@ -108,7 +108,7 @@ def _not(why: str) -> Choice:
     return Choice(_uncompiled, notes=(f"not compiled: {why}",))
 
 
-def _in_c(layouts: Collection[Layout], _: torch.device, plain_loss: bool) -> Choice:
+def _in_c(layouts: Mapping[Layout, int], _: torch.device, plain_loss: bool) -> Choice:
     """Dense layers by whole epochs, other stacks operation by operation."""
 
     def whole(layout: Layout) -> bool:
@@ -119,12 +119,15 @@ def _in_c(layouts: Collection[Layout], _: torch.device, plain_loss: bool) -> Cho
             return replace(plain(layout), chain=native.NativeChain(layout))
         return plain(layout, native.NativeArithmetic())
 
-    needed = {native.CHAIN if whole(layout) else native.KERNELS for layout in layouts}
+    parts = {layout: native.CHAIN if whole(layout) else native.KERNELS for layout in layouts}
+    needed = {part for layout, part in parts.items() if part == native.CHAIN or layouts[layout] > 1}
+    if not needed:
+        return Choice(_uncompiled)
     missing = next(filter(None, map(native.lack, sorted(needed))), None)
     return Choice(make, compiled=True, whole=whole) if missing is None else _not(missing)
 
 
-def _through_torch(layouts: Collection[Layout], device: torch.device, plain_loss: bool) -> Choice:
+def _through_torch(layouts: Mapping[Layout, int], device: torch.device, plain_loss: bool) -> Choice:
     """As one program of torch's compiler; convolutions are not, as there is one for each candidate."""
     if not plain_loss:
         return _not("only the cross entropy is")
