@@ -22,8 +22,8 @@ def reproduce(
 ) -> Trained:
     """Train a trial's network again.
 
-    A trial that was trained alone comes out with the same bits, on the same machine and versions, and so does one
-    of a stack whose whole epochs are C; one of another stack within float tolerance, which may move samples.
+    A trial that was trained alone comes out with the same bits, on the same machine and versions, and so does
+    one of a stack whose whole epochs are C; one of another stack within float tolerance.
 
     Args:
         trial: from a journal.
