@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hls_export.qonnx import own
+from hls_export.qonnx.channels import plain
 from hls_export.qonnx.emit import Emitter
 from hls_export.qonnx.probe import plain_rounding
 from hls_export.qonnx.step_quantizers import in_steps
@@ -42,6 +43,7 @@ class Builder:
         self.emit = Emitter(name)
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.formats: dict[str, str] = {}
+        self.channels: dict[str, dict[str, Any]] = {}
         self._tables: dict[tuple[bytes, float], tuple[str, str]] = {}
         self._ones: set[str] = set()
 
@@ -117,6 +119,9 @@ class Builder:
     def constant(self, where: str, values: Tensor | Array, format: Format) -> str:
         """Numbers that stand on the grid of a format, with a ``Quant`` that states one."""
         self.formats[where] = str(format)
+        by_channel = plain(format)
+        if by_channel is not None:
+            self.channels[where] = by_channel
         exact = values.detach().to(torch.float64).cpu().numpy() if isinstance(values, Tensor) else values
         grid = carrier(where, format)
         if not grid.holds(exact).all():

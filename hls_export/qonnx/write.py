@@ -28,6 +28,7 @@ from hls_export.qonnx import (  # noqa: F401 - they register the kinds that they
     layers_transposed,
 )
 from hls_export.qonnx.builder import Builder
+from hls_export.qonnx.channels import KEY
 from hls_export.qonnx.emit import IR_VERSION, OPSET
 from hls_export.qonnx.execute import execute
 from hls_export.qonnx.layers import WRITERS
@@ -171,6 +172,8 @@ class _Writer:
         }
         formats = json.dumps(self.build.formats, sort_keys=True)
         props |= {"torchq.version": __version__, "torchq.formats": formats}
+        if self.build.channels:
+            props[KEY] = json.dumps(self.build.channels, sort_keys=True)
         proto = self.build.model(self.made[self.graph.output], props)
         onnx.checker.check_model(proto)
         return proto

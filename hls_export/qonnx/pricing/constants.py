@@ -35,6 +35,7 @@ class Constant:
         codes: the range of the integers, where they are the codes of a quantizer.
         note: what the format leaves out.
         where: the node that made it.
+        channels: formats by channel that the file states of it, in the layout of the layer.
     """
 
     values: Values | None
@@ -42,6 +43,7 @@ class Constant:
     codes: Integers | None = None
     note: str = ""
     where: str = ""
+    channels: FixedPoint | None = None
 
     @property
     def array(self) -> Values:
@@ -100,12 +102,17 @@ class Folding:
         model: the file.
         values: its initializers.
         stated: formats that the file states in words.
+        channels: formats by channel that it states.
     """
 
     def __init__(
-        self, model: onnx.ModelProto, values: Mapping[str, Values], stated: Mapping[str, Format]
+        self,
+        model: onnx.ModelProto,
+        values: Mapping[str, Values],
+        stated: Mapping[str, Format],
+        channels: Mapping[str, FixedPoint],
     ) -> None:
-        self.stated = stated
+        self.stated, self.channels = stated, channels
         self.known: dict[str, Constant] = {}
         types = _types(model)
         for name, value in values.items():
@@ -124,9 +131,10 @@ class Folding:
             made = rule(op, sources)
             if op.kind == "Constant":
                 made = replace(made, codes=self._types.get(op.outputs[0]))
-            said = self.stated.get(op.name.removesuffix(".quant"))
+            name = op.name.removesuffix(".quant")
             if op.kind in ("Quant", "BipolarQuant", "IntQuant") and made.format is not None:
-                made = replace(made, format=refined(made.format, said))
+                format = refined(made.format, self.stated.get(name))
+                made = replace(made, format=format, channels=self.channels.get(name))
             self.known[op.outputs[0]] = made
         return True
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from hls_export.qonnx.channels import believed
 from hls_export.qonnx.load import Op
 from hls_export.qonnx.pricing.constants import Constant, moved
 from hls_export.qonnx.pricing.flows import Flow
@@ -29,9 +30,10 @@ def with_parameters(layer: QLayer, weight: Constant, bias: Constant | None) -> Q
         if constant is None or constant.values is None:
             layer.register_parameter(slot, None)
             continue
-        numbers = torch.from_numpy(np.array(constant.values, dtype=np.float64))
-        layer.register_parameter(slot, nn.Parameter(numbers, requires_grad=False))
-        layer.set_quantizer(slot, None if constant.format is None else Stated(constant.format))
+        numbers = np.array(constant.values, dtype=np.float64)
+        layer.register_parameter(slot, nn.Parameter(torch.from_numpy(numbers), requires_grad=False))
+        format = believed(constant.format, constant.channels, numbers)
+        layer.set_quantizer(slot, None if format is None else Stated(format))
     return layer
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from hls_export.qonnx.channels import formats_by_channel
 from hls_export.qonnx.load import OnnxFile, Op
 from hls_export.qonnx.pricing.constants import Constant, Folding, along_axis, clip_ends
 from hls_export.qonnx.pricing.flows import Behind, Flow, live, without_batch
@@ -60,7 +61,7 @@ class Walk:
         self._before: dict[Hashable, tuple[int, Workload, Flow, int]] = {}
         self._names: set[str] = set()
         self._said = stated_formats(file.metadata)
-        folding = Folding(model, file.constants, self._said)
+        folding = Folding(model, file.constants, self._said, formats_by_channel(file.metadata))
         self.constants: dict[str, Constant] = folding.known
         self.ops: list[Op] = []
         flowing = {file.input}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +18,7 @@ from torchq.convert import quantize
 from torchq.cost import TARGETS, estimate
 from torchq.errors import ExportError
 from torchq.models import MODELS
-from torchq.nn import LAYERS, QActivation, QInput, QLinear, QReLU
+from torchq.nn import LAYERS, QActivation, QConv2d, QInput, QLinear, QReLU
 from torchq.scheme import Scheme
 
 EXAMPLES = [
@@ -29,8 +32,7 @@ STEP_BY_STEP = ("QGRU", "QLSTM", "QLayerNorm", "QMultiheadAttention", "QRNN")
 """Layers that a file says in many steps, each of which is priced by itself."""
 OTHERWISE = {
     ("QConv1d", 1): "padding other than zeros is written as picked values: more is read",
-    ("QConvTranspose2d", 0): "a weight's formats per channel are written as the widest of them",
-    ("QConv2d", 2): "padding, and a weight's formats per channel are written as the widest of them",
+    ("QConv2d", 2): "padding other than zeros is written as picked values: more is read",
 }
 
 
@@ -105,6 +107,80 @@ def test_formats_that_quant_has_no_words_for_are_read_from_what_the_file_states(
     path = tmp_path / "weights.onnx"
     hls_export.export(model, path)
     same_cost(model, (5,), path)
+
+
+BY_CHANNEL = (
+    "ternary(alpha='auto_po2')",
+    "binary(alpha='auto_po2')",
+    "binary(use_01=True,alpha='auto_po2')",
+    "stochastic_ternary(alpha='auto_po2')",
+    "quantized_bits(4,0,1,alpha='auto_po2')",
+    "quantized_bits(1,0,alpha='auto_po2')",
+)
+
+
+def by_channel(text: str, spread: float) -> nn.Sequential:
+    """A linear layer and a convolution, the sizes of whose channels lie so many powers of two apart."""
+    torch.manual_seed(0)
+    q = "quantized_bits(4,1,alpha=1)"
+    conv = QConv2d(2, 4, 2, weight_quantizer=text, bias_quantizer=q)
+    linear = QLinear(16, 4, weight_quantizer=text, bias_quantizer=q)
+    for layer in (conv, linear):
+        with torch.no_grad():
+            factors = 2.0 ** (spread * torch.arange(4.0))
+            layer.weight.mul_(factors.reshape(-1, *[1] * (layer.weight.ndim - 1)))
+    return nn.Sequential(QInput(q), conv, QActivation(q), nn.Flatten(), linear).eval()
+
+
+@pytest.mark.parametrize("spread", [0, -1, 2])
+@pytest.mark.parametrize("text", BY_CHANNEL)
+def test_scales_by_channel_cost_what_they_cost_in_the_model(text: str, spread: float, tmp_path: Path) -> None:
+    model, path = by_channel(text, spread), tmp_path / "channels.onnx"
+    hls_export.export(model, path, example=(2, 3, 3))
+    same_cost(model, (2, 3, 3), path)
+
+
+def test_channels_are_believed_only_where_they_hold_the_values(tmp_path: Path) -> None:
+    """Whoever changes numbers in a file, or what it states, gets the price of the common grid."""
+    model, path = by_channel("quantized_bits(4,0,1,alpha='auto_po2')", 2), tmp_path / "channels.onnx"
+    hls_export.export(model, path, example=(2, 3, 3))
+    common = "ap_fixed<10,5,RND_CONV,SAT_SYM>"
+
+    def linear(change: Callable[[dict[str, Any]], object]) -> str:
+        proto = onnx.load(path)
+        for entry in proto.metadata_props:
+            if entry.key == "torchq.channels":
+                said = json.loads(entry.value)
+                assert set(said) == {"1.weight", "4.weight"}
+                changed = change(said["4.weight"])
+                said["4.weight"] = said["4.weight"] if changed is None else changed
+                entry.value = json.dumps(said)
+        return str(hls_export.workloads_of_onnx(proto)[-1].weight.format)
+
+    right = linear(lambda said: None)
+    assert right == str(estimate(model, (2, 3, 3)).layers[-1].weight) != common
+    for change in (
+        lambda said: said["integer"].reverse(),
+        lambda said: said.update(integer=[5, 5, 5, 5]),
+        lambda said: said.update(integer=[1, 2]),
+        lambda said: said.update(shape=[1, 4]),
+        lambda said: said.update(shape=[5, 1]),
+        lambda said: said.update(width=[2, 2, 2, 2]),
+        lambda said: said.update(width="four"),
+        lambda said: said.update(rounding="UP"),
+        lambda said: said.update(signs="quaternary"),
+        lambda said: said.update(signs="ternary"),
+        lambda said: said.pop("width"),
+        lambda said: [1, 2],
+        lambda said: "ap_fixed<4,-2..2>",
+    ):
+        assert linear(change) == common
+    proto = onnx.load(path)
+    for value in ("no JSON", "[]"):
+        for entry in proto.metadata_props:
+            if entry.key == "torchq.channels":
+                entry.value = value
+        assert str(hls_export.workloads_of_onnx(proto)[-1].weight.format) == common
 
 
 def test_what_a_file_states_is_believed_only_where_it_fits_its_quantizers(tmp_path) -> None:
