@@ -17,6 +17,9 @@ from torchq.quantizers.scaled import ScaledQuantizer
 THRESHOLD = 0.33
 """The dead band of QKeras's ternary, where none is given."""
 
+UNROLLS = 5
+"""Turns in which QKeras finds band and scale, where no other number is given."""
+
 
 class TernaryValues(ScaledQuantizer):
     """What all ternary quantizers share: the format, the dead band and its scale."""
@@ -104,7 +107,7 @@ class ternary(TernaryValues):
         alpha: Any = None,
         threshold: float | None = None,
         use_stochastic_rounding: bool = False,
-        number_of_unrolls: int = 5,
+        number_of_unrolls: int = UNROLLS,
     ) -> None:
         cls = type(self)
         super().__init__(

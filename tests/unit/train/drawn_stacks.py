@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,8 +32,12 @@ WEIGHTS = (
     "quantized_relu(6,1)",
     'quantized_bits(4,0,alpha="auto_po2")',
     'quantized_bits(3,1,alpha="auto_po2",max_po2_exponent=0)',
+    'binary(alpha="auto_po2")',
+    'binary(use_01=1,alpha="auto_po2",max_po2_exponent=-1)',
+    'ternary(alpha="auto_po2")',
+    'quantized_bits(1,0,alpha="auto_po2")',
 )
-BIASES = WEIGHTS[:-2]
+BIASES = tuple(text for text in WEIGHTS if text is None or "auto" not in text)
 ACTIVATIONS = (
     None,
     "quantized_relu(6,2)",
@@ -257,6 +262,7 @@ class Compared:
         same: whether the number of epochs, the best one and stopping are the same.
         own: how far ``fit`` parts from itself when its first weights change in the last digits, or when it
             adds in another order.
+        answers: how far the logits of all samples part; infinitely, if nobody looked.
     """
 
     number: int
@@ -266,6 +272,7 @@ class Compared:
     epoch: int
     same: bool
     own: float = 0.0
+    answers: float = math.inf
 
     @property
     def agrees(self) -> bool:
@@ -276,12 +283,12 @@ class Compared:
     def unexplained(self) -> bool:
         """Whether it parts from ``fit`` where ``fit`` does not part from itself.
 
-        Weights that have no gradient but rounding noise, of which Adam makes steps, may part by a little.
+        Weights that have no gradient but rounding noise, of which Adam makes steps, may part, by a little or
+        as long as no answer changes.
         """
         size = max(self.gap, self.loss)
-        return not (self.same and (size < EXACT or (self.gap < NOISE and self.loss < EXACT))) and (
-            self.own < size / 100
-        )
+        noise = self.gap < NOISE or self.answers < EXACT
+        return not (self.same and self.loss < EXACT and (self.gap < EXACT or noise)) and self.own < size / 100
 
 
 class Twin(nn.Module):
@@ -389,9 +396,19 @@ def compared(case: Drawn, *, own: bool = True, **options: Any) -> list[Compared]
                 again, other = alone(case, number, twin_model, length)
                 twin = _beside(number, again, other, expected, state)
                 apart = max(apart, twin.gap, twin.loss, 0.0 if twin.same else 1.0)
-            made = Compared(**{**vars(made), "own": apart})
+            other_model = copy.deepcopy(model)
+            other_model.load_state_dict(state)
+            made = Compared(**{**vars(made), "own": apart, "answers": _apart(case, model, other_model)})
         found.append(made)
     return found
+
+
+def _apart(case: Drawn, one: nn.Module, other: nn.Module) -> float:
+    """How far the logits of two networks part on all samples, relative where they are above 1."""
+    x = torch.cat([case.train[0], case.valid[0]])
+    with torch.no_grad():
+        mine, theirs = (model.eval()(x) for model in (one, other))
+    return float(((mine - theirs).abs() / theirs.abs().clamp_min(1)).max())
 
 
 def _nudged(model: nn.Module, seed: int) -> nn.Module:

@@ -23,6 +23,8 @@ QUANTIZERS = (
     "binary(use_01=True,alpha=1)", "ternary(alpha=1)", "quantized_po2(4,1)", "quantized_relu(4,2)",
     "quantized_relu_po2(4,4)", "quantized_bits(8,3,0,alpha=1)", "quantized_bits(5,0,alpha='auto_po2')",
     "quantized_bits(5,1,alpha='auto')", "quantized_linear(6,2)", "ap_fixed<5,2,RND_CONV,SAT>",
+    "binary(alpha='auto_po2')", "binary(use_01=True,alpha='auto')", "ternary(alpha='auto_po2')",
+    "ternary(alpha='auto')", "quantized_bits(1,0,alpha='auto_po2')",
 )  # fmt: skip
 
 pytestmark = pytest.mark.skipif(native.lack() is not None, reason=str(native.lack()))

@@ -14,7 +14,19 @@ from torch import Tensor
 
 from torchq.quantizers.bits import PO2_STEPS
 from torchq.quantizers.scale import EPSILON
-from torchq.train.stacked.numbers import FIELDS, FOUND, PLAIN, PO2, STAIR, STEPS, Families, Numbers
+from torchq.quantizers.ternary import UNROLLS
+from torchq.train.stacked.numbers import (
+    BANDS,
+    FIELDS,
+    FOUND,
+    PLAIN,
+    PO2,
+    SIGNS,
+    STAIR,
+    STEPS,
+    Families,
+    Numbers,
+)
 
 _BITS = {torch.float32: (torch.int32, 23, 127), torch.float64: (torch.int64, 52, 1023)}
 """The integer type of as many bits, the digits of the mantissa, and the offset of the exponent."""
@@ -95,23 +107,59 @@ def _powers(x: Tensor, numbers: Tensor) -> Tensor:
 
 
 def _found(x: Tensor, numbers: Tensor) -> Tensor:
-    """The scales of ``quantized_bits(alpha="auto")`` and ``"auto_po2"``, one for each row of weights."""
+    """``quantized_bits`` with ``alpha="auto"`` or ``"auto_po2"``: one scale for each row of weights."""
     unit, worth, high = _get(numbers, "unit"), _get(numbers, "worth"), _get(numbers, "high")
-    po2, bounds = _get(numbers, "po2"), (_get(numbers, "least_power"), _get(numbers, "most_power"))
     measured = x / unit
     finite = torch.where(torch.isfinite(measured), measured, 0.0)
     scale = finite.abs().amax(dim=2, keepdim=True) / high
-    power = torch.exp2(torch.round(torch.log(scale + EPSILON) / math.log(2.0)))
+    power = _power(scale)
     for _ in range(PO2_STEPS):
-        codes = _codes(finite, power, high)
-        # the padded weights are zero: sums instead of means
-        fitted = (finite * codes).sum(2, keepdim=True) / (
-            (codes * codes).sum(2, keepdim=True) + EPSILON * _get(numbers, "inputs")
-        )
-        exponent = torch.round(torch.log(fitted + EPSILON) / math.log(2.0))
-        power = torch.exp2(torch.minimum(torch.maximum(exponent, bounds[0]), bounds[1]))
-    scale = torch.where(po2 != 0, power, scale)
+        power = _power(_fitted(finite, _codes(finite, power, high), numbers), numbers)
+    scale = torch.where(_get(numbers, "po2") != 0, power, scale)
     return scale * worth * (unit * _codes(measured, scale, high) / worth)
+
+
+def _scaled_signs(x: Tensor, numbers: Tensor) -> Tensor:
+    """``binary``, and ``quantized_bits`` of one bit, with a scale for each row of weights."""
+    codes = torch.where(x < 0, _get(numbers, "low"), torch.where(x >= 0, 1.0, x))
+    there = torch.arange(x.shape[2], device=x.device) < _get(
+        numbers, "inputs"
+    )  # of zeros too
+    finite = torch.where(torch.isfinite(x), x, 0.0)
+    scale = _fitted(finite, torch.where(there, codes, 0.0), numbers)
+    return codes * torch.where(_get(numbers, "po2") != 0, _power(scale, numbers), scale)
+
+
+def _scaled_bands(x: Tensor, numbers: Tensor) -> Tensor:
+    """``ternary`` whose band and scale are found in turns for each row of weights."""
+    po2 = _get(numbers, "po2") != 0
+    finite = torch.where(torch.isfinite(x), x, 0.0)
+    sign = torch.where(torch.isnan(x), x, torch.sign(x))
+    scale = 2.0 * finite.abs().amax(dim=2, keepdim=True) / 3.0
+    scale = torch.where(po2, _power(scale), scale)
+    codes = torch.zeros_like(x)
+    for _ in range(UNROLLS):
+        size = (scale * torch.round(x / scale)).abs()
+        codes = torch.where(size >= scale / 2.0, sign, sign * 0.0)
+        scale = _fitted(finite, codes, numbers)
+        scale = torch.where(po2, _power(scale), scale)
+    return codes * scale
+
+
+def _fitted(x: Tensor, codes: Tensor, numbers: Tensor) -> Tensor:
+    """The scale of each row that makes codes fit best; sums instead of means, as padded weights are zero."""
+    codes = torch.nan_to_num(codes)
+    least = EPSILON * _get(numbers, "inputs")
+    return (x * codes).sum(2, keepdim=True) / ((codes * codes).sum(2, keepdim=True) + least)
+
+
+def _power(scale: Tensor, bounds: Tensor | None = None) -> Tensor:
+    """The nearest power of two, between the bounds of a row of numbers."""
+    exponent = torch.round(torch.log(scale + EPSILON) / math.log(2.0))
+    if bounds is not None:
+        least, most = _get(bounds, "least_power"), _get(bounds, "most_power")
+        exponent = torch.minimum(torch.maximum(exponent, least), most)
+    return torch.exp2(exponent)
 
 
 def _codes(x: Tensor, scale: Tensor, high: Tensor) -> Tensor:
@@ -124,4 +172,12 @@ def _plain(x: Tensor, numbers: Tensor) -> Tensor:  # noqa: ARG001 - as the other
     return x
 
 
-_FORMULAS = {STAIR: _stair, STEPS: _steps, PO2: _powers, PLAIN: _plain, FOUND: _found}
+_FORMULAS = {
+    STAIR: _stair,
+    STEPS: _steps,
+    PO2: _powers,
+    PLAIN: _plain,
+    FOUND: _found,
+    SIGNS: _scaled_signs,
+    BANDS: _scaled_bands,
+}

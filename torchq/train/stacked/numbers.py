@@ -21,11 +21,16 @@ from torchq.quantizers.fixed import fixed
 from torchq.quantizers.linear import quantized_linear
 from torchq.quantizers.power_of_two import quantized_po2, quantized_relu_po2
 from torchq.quantizers.relu import quantized_relu
-from torchq.quantizers.ternary import THRESHOLD, ternary
+from torchq.quantizers.scaled import ScaledQuantizer
+from torchq.quantizers.ternary import THRESHOLD, UNROLLS, ternary
 
-STAIR, STEPS, PO2, PLAIN, FOUND = 0.0, 1.0, 2.0, 3.0, 4.0
-"""The formulas: an even staircase, two steps (signs, with or without a dead band), powers of two, none, and
-a staircase whose scale is found for each output from the weights."""
+STAIR, STEPS, PO2, PLAIN = 0.0, 1.0, 2.0, 3.0
+"""The formulas: an even staircase, two steps (signs, with or without a dead band), powers of two, none."""
+
+FOUND, SIGNS, BANDS = 4.0, 5.0, 6.0
+"""Those that find the scale of each output from its weights: a staircase, signs, signs with a dead band."""
+
+FINDING = frozenset({FOUND, SIGNS, BANDS})
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Numbers:
         formula: which formula gives the values.
         least: values below it are lifted to it first: 0 for a relu, minus infinity for none.
         inverse: codes a unit (staircase).
-        low: the smallest code (staircase) or exponent (powers of two).
+        low: the smallest code (staircase; what counts below zero, of signs) or exponent (powers of two).
         high: the largest one.
         worth: what a code (staircase) or a step is worth.
         upper: from where on a step counts +1.
@@ -77,7 +82,7 @@ class Families:
     """Which formulas a program holds; the fewer the faster.
 
     Attributes:
-        formulas: of :data:`STAIR`, :data:`STEPS`, :data:`PO2` and :data:`PLAIN`.
+        formulas: of :data:`STAIR`, :data:`STEPS`, :data:`PO2`, :data:`PLAIN` and :data:`FINDING`.
         lifts: whether a relu comes before some quantizer.
         gates: whether some gradient ends somewhere.
         tanh: whether some gradient is that of ``tanh``.
@@ -109,7 +114,7 @@ class Families:
     @property
     def zero_moves(self) -> bool:
         """Whether some quantizer makes something else of zero."""
-        return bool(self.formulas & {STEPS, PO2})
+        return bool(self.formulas & {STEPS, PO2, SIGNS})
 
 
 def numbers_of(
@@ -123,8 +128,8 @@ def numbers_of(
         relu: whether a relu comes before it.
         inputs: weights of each output, where it is the quantizer of weights.
     """
-    if type(quantizer) is quantized_bits and quantizer.auto and inputs and not quantizer._blends:
-        return _found(quantizer, dtype, inputs)
+    if isinstance(quantizer, ScaledQuantizer) and quantizer.auto and inputs and not quantizer._blends:
+        return _finding(quantizer, dtype, inputs)
     found = Numbers(PLAIN) if quantizer is None else _read(quantizer, dtype)
     if isinstance(found, str):
         return found
@@ -187,25 +192,32 @@ def _stair(
     )
 
 
-def _found(q: quantized_bits, dtype: torch.dtype, inputs: int) -> Numbers | str:
-    if (
-        q.use_stochastic_rounding
-        or q.scale_axis is not None
-        or q.freeze_scale
-        or not q.keep_negative
-        or q._sign
-    ):
-        return f"{q} finds its scale in a way that is not stacked"
-    return Numbers(
-        FOUND,
-        high=fitting(q._high, dtype),
-        worth=2.0**q._unsigned,
-        unit=2.0**q.integer,
-        inputs=float(inputs),
-        po2=float(q.alpha == "auto_po2"),
-        least_power=-math.inf if q.min_po2_exponent is None else q.min_po2_exponent,
-        most_power=math.inf if q.max_po2_exponent is None else q.max_po2_exponent,
+def _finding(q: ScaledQuantizer, dtype: torch.dtype, inputs: int) -> Numbers | str:
+    """A scale that is found for each output from its weights."""
+    found = (
+        None if q.scale_axis is not None or getattr(q, "use_stochastic_rounding", False) else _found(q, dtype)
     )
+    if found is None:
+        return f"{q} finds its scale in a way that is not stacked"
+    common = {
+        "inputs": float(inputs),
+        "po2": float(q.alpha == "auto_po2"),
+        "least_power": -math.inf if q.min_po2_exponent is None else q.min_po2_exponent,
+        "most_power": math.inf if q.max_po2_exponent is None else q.max_po2_exponent,
+    }
+    return Numbers(**{**vars(found), **common})
+
+
+def _found(q: ScaledQuantizer, dtype: torch.dtype) -> Numbers | None:
+    if type(q) is quantized_bits and not q.freeze_scale and q.keep_negative:
+        if q._sign:
+            return Numbers(SIGNS, low=-1.0)
+        return Numbers(FOUND, high=fitting(q._high, dtype), worth=2.0**q._unsigned, unit=2.0**q.integer)
+    if type(q) is binary:
+        return Numbers(SIGNS, low=0.0 if q.use_01 else -1.0)
+    if type(q) is ternary and q.number_of_unrolls == UNROLLS:
+        return Numbers(BANDS)
+    return None
 
 
 def _signs(worth: float, dtype: torch.dtype, *, zero_one: bool = False, tanh: bool = False) -> Numbers:

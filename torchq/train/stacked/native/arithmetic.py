@@ -15,7 +15,7 @@ from torchq.train.stacked import formulas
 from torchq.train.stacked.arithmetic import Arithmetic
 from torchq.train.stacked.native.build import KERNELS, library
 from torchq.train.stacked.native.threads import shared
-from torchq.train.stacked.numbers import FOUND, Families
+from torchq.train.stacked.numbers import FINDING, Families
 
 WORTH_SHARING = 1 << 18
 """From this many values on, threads share the candidates among them."""
@@ -113,10 +113,10 @@ class NativeArithmetic(Arithmetic):
         step, mask_step = (0 if t is None or len(t) == 1 else t.stride(0) for t in (source, mask))
         _run("values", made, count, source, step, made, each, numbers, numbers.stride(0), mask, mask_step)
         made = made.transpose(1, 2) if turned else made
-        if FOUND in families.formulas:
-            other = formulas.values(x, numbers, Families(frozenset({FOUND}), families.lifts))
+        for formula in families.formulas & FINDING:
+            other = formulas.values(x, numbers, Families(frozenset({formula}), families.lifts))
             other = other if mask is None else other * mask
-            made = torch.where(formulas.is_formula(numbers, FOUND), other, made)
+            made = torch.where(formulas.is_formula(numbers, formula), other, made)
         return made
 
     def shifted(

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from torchq.quantizers.bits import PO2_STEPS
 from torchq.quantizers.scale import EPSILON
+from torchq.quantizers.ternary import UNROLLS
 from torchq.train.stacked.adam import ADAM_EPSILON, BETAS
-from torchq.train.stacked.numbers import FIELDS, FOUND, PLAIN, PO2, STAIR, STEPS
+from torchq.train.stacked.numbers import BANDS, FIELDS, FOUND, PLAIN, PO2, SIGNS, STAIR, STEPS
 
 LINK_FIELDS = ("reads", "writes", "weight", "bias", "slot")
 """What a row of the plan in ``chain.c`` holds: the values that a link reads and writes, where its weights and
@@ -108,7 +109,8 @@ def _given() -> list[str]:
     named |= {f"LINK_{name.upper()}": place for place, name in enumerate(LINK_FIELDS)}
     named |= {"FIELDS": len(FIELDS), "LINK_FIELDS": len(LINK_FIELDS)}
     named |= {"STAIR": int(STAIR), "STEPS": int(STEPS), "PO2": int(PO2), "PLAIN": int(PLAIN)}
-    named |= {"FOUND": int(FOUND), "PO2_STEPS": PO2_STEPS}
+    named |= {"FOUND": int(FOUND), "SIGNS": int(SIGNS), "BANDS": int(BANDS)}
+    named |= {"PO2_STEPS": PO2_STEPS, "UNROLLS": UNROLLS}
     exact = {"EPSILON": EPSILON, "BETA_1": BETAS[0], "BETA_2": BETAS[1], "ADAM_EPSILON": ADAM_EPSILON}
     return [
         *(f"-D{name}={value}" for name, value in named.items()),

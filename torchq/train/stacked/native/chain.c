@@ -127,7 +127,7 @@ static void prepared(Chain *chain, const REAL *row, const REAL *mask, const REAL
         if (at < 0)
             continue;
         const REAL *own = numbers + OF(l, SLOT) * FIELDS;
-        if ((int)own[FIELD_FORMULA] == FOUND) {
+        if (finds(own)) {
             turned(row + at, link->forward, link->writes, link->reads, link->wide);
             found(link->forward, link->reads, link->wide, own);
             turned_back(link->forward, link->weight, link->writes, link->reads, link->wide);

@@ -13,7 +13,7 @@ from torch import Tensor
 from torchq.train.stacked.layout import Layout
 from torchq.train.stacked.native.build import CHAIN, LINK_FIELDS, library
 from torchq.train.stacked.native.threads import shared
-from torchq.train.stacked.numbers import FOUND
+from torchq.train.stacked.numbers import FINDING
 
 CALL_ROWS = 1 << 17
 """Samples times candidates of one call, in which nobody can interrupt it: about a tenth of a second."""
@@ -116,7 +116,7 @@ def is_chain(layout: Layout) -> bool:
     """Whether it holds dense layers and quantizers alone, all of whose formulas the kernels have."""
     kinds = {kind for kind, _ in layout.links} - {"flatten"}
     flat = all(positions == 1 for positions in (*layout.positions, *layout.reads))
-    return kinds <= {"linear", "quantize"} and flat and FOUND not in layout.activations.formulas
+    return kinds <= {"linear", "quantize"} and flat and not layout.activations.formulas & FINDING
 
 
 def _planned(layout: Layout) -> Tensor:
