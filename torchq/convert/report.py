@@ -54,6 +54,13 @@ def left_float(model: nn.Module) -> dict[str, str]:
     return reasons
 
 
+_OF_PARAMETERS = ("weight", "bias", "recurrent", "scale", "shift", "average", "out_weight", "out_bias")
+"""Slots of numbers that stay as they are: scales that are found in them stay as well."""
+
+_OF_STATISTICS = ("inverse", "mean", "variance")
+"""Slots of numbers that stay as they are in batch norms, and flow elsewhere."""
+
+
 def hardware_reasons(model: nn.Module) -> dict[str, str]:
     """The slots of a model whose values stand on no hardware grid.
 
@@ -74,10 +81,24 @@ def hardware_reasons(model: nn.Module) -> dict[str, str]:
             continue
         for slot in layer.slots:
             quantizer = getattr(layer, f"{slot}_quantizer", None)
-            reason = None if quantizer is None else quantizer.hardware_reason()
+            reason = None if quantizer is None else _following(layer, slot) or quantizer.hardware_reason()
             if reason is not None:
                 found[f"{name}.{slot}"] = reason
     return found
+
+
+def _following(layer: QLayer, slot: str) -> str | None:
+    """Why values that flow have no grid of their own, if their scale follows from them."""
+    quantizer = layer.quantizer(slot)
+    alpha = getattr(quantizer, "alpha", None)
+    if alpha not in ("auto", "auto_po2") or slot in _OF_PARAMETERS:
+        return None
+    if slot in _OF_STATISTICS and hasattr(layer, "running_mean"):
+        return None
+    return (
+        f"{quantizer}: alpha={alpha!r} finds scales anew in the values of every batch, and hardware has one "
+        "grid for all of them; give a power of two, such as alpha=1.0"
+    )
 
 
 def _summing(found: Symbolic, name: str) -> str | None:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 from torch import Tensor, nn
 
 from torchq.errors import GraphError
-from torchq.formats import Format
+from torchq.formats import FixedPoint, Format
 from torchq.graph.model import Graph, Node, Traced
 from torchq.graph.moves import moved_format, order_is_kept
 from torchq.graph.shapes import Size, sample_shape, shapes
@@ -138,9 +139,23 @@ class _Walk:
             self._asked.add(id(module))
             kind, format, quantized = "float", None, False
         size = self._sizes[step.name]
+        if isinstance(format, FixedPoint) and len(format.shape) > len(size.shape):
+            format = self._of_a_sample(step, format, size)
         self.nodes[step.name] = Node(
             step.name, kind, step.sources, size.shape, format, step.module, step, quantized, size.axis
         )
+
+    def _of_a_sample(self, step: Step, format: FixedPoint, size: Size) -> FixedPoint | None:
+        """A format with scales that were found in a batch, without the batch's axis."""
+        if len(format.shape) > len(size.shape) + 1 or format.shape[size.axis] != 1:
+            self._problem(
+                f"{step.name} has scales that differ by sample (a format of shape {format.shape})",
+                "let them differ along another axis (scale_axis), or give a number as alpha",
+            )
+            return None
+        fields = (np.asarray(field) for field in (format.width, format.integer, format.signed))
+        width, integer, signed = (f.reshape(np.delete(f.shape, size.axis)) if f.ndim else f for f in fields)
+        return replace(format, width=width, integer=integer, signed=signed)
 
     def _layer(self, step: Step, layer: QLayer) -> tuple[str, Format | None, bool]:
         sources = [self.nodes[source] for source in step.sources]
