@@ -1,8 +1,9 @@
-"""Formats that differ by channel: what our files state beside the ``Quant`` of their common grid."""
+"""Formats by channel or element: what our files state beside the ``Quant`` of their common grid."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from torchq.formats.arithmetic import widest
 KEY = "torchq.channels"
 """The entry of a file's metadata."""
 
+MOST = 65_536
+"""Formats with more elements are not stated: the text would be larger than the weights."""
+
 _SIGNS: Mapping[str, Ternary | Binary] = {
     "ternary": Ternary(),
     "binary": Binary(),
@@ -24,7 +28,7 @@ _SIGNS: Mapping[str, Ternary | Binary] = {
 
 
 def plain(format: Format) -> dict[str, Any] | None:
-    """Plain data for JSON; None for a format per tensor, or one that differs along more than one axis.
+    """Plain data for JSON; None for a format per tensor, or one with more than :data:`MOST` elements.
 
     Example:
         >>> plain(FixedPoint(4, np.array([[1], [-1]])))["integer"]
@@ -32,7 +36,7 @@ def plain(format: Format) -> dict[str, Any] | None:
         >>> plain(ScaledSigns.of(Ternary(), np.array([0, 2])))["signs"]
         'ternary'
     """
-    if not isinstance(format, FixedPoint) or format.is_scalar or sum(n > 1 for n in format.shape) > 1:
+    if not isinstance(format, FixedPoint) or format.is_scalar or math.prod(format.shape) > MOST:
         return None
     found: dict[str, Any] = {"shape": list(format.shape)}
     for name in ("width", "integer", "signed"):

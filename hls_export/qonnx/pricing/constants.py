@@ -35,7 +35,7 @@ class Constant:
         codes: the range of the integers, where they are the codes of a quantizer.
         note: what the format leaves out.
         where: the node that made it.
-        channels: formats by channel that the file states of it, in the layout of the layer.
+        channels: formats by channel or element that the file states of it, in the layout of the layer.
     """
 
     values: Values | None
@@ -102,7 +102,7 @@ class Folding:
         model: the file.
         values: its initializers.
         stated: formats that the file states in words.
-        channels: formats by channel that it states.
+        channels: formats by channel or element that it states.
     """
 
     def __init__(

@@ -17,8 +17,11 @@ import hls_export
 from torchq.convert import quantize
 from torchq.cost import TARGETS, estimate
 from torchq.errors import ExportError
+from torchq.formats import FixedPoint
+from torchq.formats.arithmetic import widest
 from torchq.models import MODELS
 from torchq.nn import LAYERS, QActivation, QConv2d, QInput, QLinear, QReLU
+from torchq.quantizers import make
 from torchq.scheme import Scheme
 
 EXAMPLES = [
@@ -138,6 +141,32 @@ def test_scales_by_channel_cost_what_they_cost_in_the_model(text: str, spread: f
     model, path = by_channel(text, spread), tmp_path / "channels.onnx"
     hls_export.export(model, path, example=(2, 3, 3))
     same_cost(model, (2, 3, 3), path)
+
+
+def by_element(shape: tuple[int, ...]) -> nn.Sequential:
+    random = np.random.default_rng(0)
+    widths, integers = random.integers(0, 6, shape), random.integers(-1, 3, shape)
+    q = "quantized_bits(4,1,alpha=1)"
+    weight = FixedPoint(widths, integers, random.random(shape) < 0.7)
+    torch.manual_seed(0)
+    layer = QLinear(shape[1], shape[0], weight_quantizer=make(weight), bias_quantizer=q)
+    return nn.Sequential(QInput(q), layer).eval()
+
+
+def test_widths_by_element_cost_what_they_cost_in_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "elements.onnx"
+    hls_export.export(by_element((4, 7)), path, example=(7,))
+    same_cost(by_element((4, 7)), (7,), path)
+
+
+def test_beyond_so_many_the_widest_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "elements.onnx"
+    monkeypatch.setattr("hls_export.qonnx.channels.MOST", 27)
+    hls_export.export(by_element((4, 7)), path, example=(7,))
+    assert "torchq.channels" not in {entry.key for entry in onnx.load(path).metadata_props}
+    (_, work) = hls_export.workloads_of_onnx(path)
+    assert work.weight is not None
+    assert work.weight.format == widest(by_element((4, 7))[1].weight_quantizer.format)
 
 
 def test_channels_are_believed_only_where_they_hold_the_values(tmp_path: Path) -> None:
