@@ -181,7 +181,9 @@ class Training:
         total = torch.zeros(len(stack), dtype=torch.float64)
         for start in range(steps) if pruned else (0,):
             part = slice(start, start + 1) if pruned else slice(steps)
-            total += chain.learn(self._x, self._y, orders[part], counts[part], pace[part], *state)
+            total += chain.learn(
+                stack.widths, self._x, self._y, orders[part], counts[part], pace[part], *state
+            )
             if pruned:
                 prune_due(stack, (number - 1) * steps + start + 1)
         return [float(value) for value in total / len(self._x)]
@@ -208,7 +210,7 @@ class Training:
         _, rows, _, _, masks, statistics, numbers = stack.state()
         samples = len(settings.valid_x)
         if self.programs.chain is not None:
-            lost, right = self.programs.chain.judge(*self._valid, rows, masks, numbers)
+            lost, right = self.programs.chain.judge(stack.widths, *self._valid, rows, masks, numbers)
             return (lost / samples).tolist(), (right / samples).tolist()
         arithmetic = self.programs.arithmetic
         constants = constants_of(self.layout, arithmetic, rows, masks, statistics, numbers, stack.wide)

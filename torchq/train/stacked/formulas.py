@@ -122,9 +122,7 @@ def _found(x: Tensor, numbers: Tensor) -> Tensor:
 def _scaled_signs(x: Tensor, numbers: Tensor) -> Tensor:
     """``binary``, and ``quantized_bits`` of one bit, with a scale for each row of weights."""
     codes = torch.where(x < 0, _get(numbers, "low"), torch.where(x >= 0, 1.0, x))
-    there = torch.arange(x.shape[2], device=x.device) < _get(
-        numbers, "inputs"
-    )  # of zeros too
+    there = torch.arange(x.shape[2], device=x.device) < _get(numbers, "inputs")  # of zeros too
     finite = torch.where(torch.isfinite(x), x, 0.0)
     scale = _fitted(finite, torch.where(there, codes, 0.0), numbers)
     return codes * torch.where(_get(numbers, "po2") != 0, _power(scale, numbers), scale)

@@ -102,7 +102,7 @@ class Layout:
             tuple((link.kind, link.options) for link in first.links),
             tuple(link.window for link in first.links),
             first.features,
-            tuple(map(max, zip(*(_widths(c) for c in chains), strict=True))),
+            tuple(map(max, zip(*(widths_of(c) for c in chains), strict=True))),
             positions,
             (first.positions, *positions[:-1]),
             first.dtype,
@@ -219,7 +219,7 @@ def given_back(chain: Chain, places: Sequence[Place], row: Tensor) -> None:
             target.copy_(part_of(row, place, target.shape).reshape(target.shape))
 
 
-def _widths(chain: Chain) -> list[int]:
+def widths_of(chain: Chain) -> list[int]:
     """Values that each link writes."""
     width = chain.features
     widths = []

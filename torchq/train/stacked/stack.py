@@ -14,7 +14,7 @@ from torchq.prune.schedule import Schedule
 from torchq.train.history import EpochRecord
 from torchq.train.stacked.chain import Chain
 from torchq.train.stacked.formulas import columns
-from torchq.train.stacked.layout import Layout, filled, given_back, part_of
+from torchq.train.stacked.layout import Layout, filled, given_back, part_of, widths_of
 
 
 @dataclass
@@ -63,6 +63,7 @@ class Stack:
         self.lr = lr.to(device, layout.dtype)
         self.numbers = _table([chain.numbers for chain in chains], layout.dtype).to(device)
         self.wide = _table([chain.wide for chain in chains], torch.float64).to(device)
+        self.widths = torch.tensor([widths_of(chain) for chain in chains], device=device)
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -78,7 +79,7 @@ class Stack:
             kept: where those who stay stand, two or more.
         """
         chosen = torch.tensor(kept, device=self.rows.device)
-        for name in ("rows", "masks", "statistics", "first", "second", "lr", "numbers", "wide"):
+        for name in ("rows", "masks", "statistics", "first", "second", "lr", "numbers", "wide", "widths"):
             setattr(self, name, getattr(self, name).index_select(0, chosen))
         self.candidates = [self.candidates[index] for index in kept]
 

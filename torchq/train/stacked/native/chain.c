@@ -14,14 +14,14 @@
 #define OF(link, name) plan[(link) * LINK_FIELDS + LINK_##name]
 
 /* What a link keeps. Rows are filled up with zeros to whole vectors, `wide` of what is written, `deep` of what is
-   read. */
+   read. `reads` and `writes` are the candidate's own; in its row, weights are padded to the widest of the stack. */
 typedef struct {
     int64_t reads, writes, deep, wide;
+    int64_t apart;   /* rows of weights in the candidate's row */
     const REAL *in;  /* [ROWS, deep] */
     REAL *out;       /* [ROWS, wide] */
-    REAL *weight;    /* quantized [writes, reads] */
-    REAL *forward;   /* the same [reads, wide] */
-    REAL *backward;  /* the same [writes, deep] */
+    REAL *forward;   /* quantized weights, [reads, wide] */
+    REAL *backward;  /* the same, [writes, deep] */
     REAL *bias;      /* quantized [wide] */
     REAL *on_weight; /* gradients: [writes, deep] */
     REAL *on_bias;   /* [wide] */
@@ -35,7 +35,8 @@ typedef struct {
     REAL *slope[2]; /* gradients, [ROWS, widest], by turns */
     REAL *row;      /* those of all parameters */
     REAL *zero;     /* [widest] */
-    REAL *powers;   /* [ROWS, classes] */
+    REAL *powers;   /* [classes, ROWS] */
+    char *memory;   /* all of these */
 } Chain;
 
 static int64_t whole(int64_t count) { return (count + LANES - 1) / LANES * LANES; }
@@ -47,15 +48,16 @@ static REAL *take(char *base, int64_t *used, int64_t count) {
     return found;
 }
 
-/* Lay out what a chain keeps; the bytes. */
-static int64_t laid(Chain *chain, char *base, int64_t parameters) {
+/* Lay out what a chain keeps; the bytes. What links write: `widths`, or null for the widest of the stack. */
+static int64_t laid(Chain *chain, char *base, int64_t parameters, const int64_t *widths) {
     const int64_t *plan = chain->plan;
     int64_t used = 0, widest = whole(OF(0, READS));
     const REAL *in = chain->input = take(base, &used, ROWS * widest);
     chain->deepest = -1;
     for (int64_t l = 0; l < chain->links; l++) {
         Link *link = chain->link + l;
-        link->reads = OF(l, READS), link->writes = OF(l, WRITES);
+        link->apart = OF(l, READS);
+        link->reads = l && widths ? widths[l - 1] : OF(l, READS), link->writes = widths ? widths[l] : OF(l, WRITES);
         link->deep = whole(link->reads), link->wide = whole(link->writes);
         link->in = in;
         in = link->out = take(base, &used, ROWS * link->wide);
@@ -64,7 +66,6 @@ static int64_t laid(Chain *chain, char *base, int64_t parameters) {
             continue;
         if (chain->deepest < 0)
             chain->deepest = l;
-        link->weight = take(base, &used, link->writes * link->reads);
         link->forward = take(base, &used, link->reads * link->wide);
         link->backward = take(base, &used, link->writes * link->deep);
         link->bias = take(base, &used, link->wide);
@@ -79,38 +80,42 @@ static int64_t laid(Chain *chain, char *base, int64_t parameters) {
     return used;
 }
 
-/* Memory of a chain, all zeros; 0 if there is none. */
-static int begun(Chain *chain, char **memory, const int64_t *plan, int64_t links, int64_t parameters) {
+/* Memory for the widest candidate of a stack; 0 if there is none. */
+static int begun(Chain *chain, const int64_t *plan, int64_t links, int64_t parameters) {
     chain->plan = plan, chain->links = links;
+    chain->memory = NULL;
     chain->link = calloc((size_t)links, sizeof(Link));
-    *memory = NULL;
     if (!chain->link)
         return 0;
-    const size_t bytes = (size_t)laid(chain, NULL, parameters);
-    *memory = aligned_alloc(VECTOR_BYTES, (bytes + VECTOR_BYTES - 1) / VECTOR_BYTES * VECTOR_BYTES);
-    if (!*memory)
-        return 0;
-    memset(*memory, 0, bytes);
-    laid(chain, *memory, parameters);
-    return 1;
+    const int64_t bytes = laid(chain, NULL, parameters, NULL) + VECTOR_BYTES - 1;
+    chain->memory = aligned_alloc(VECTOR_BYTES, (size_t)(bytes / VECTOR_BYTES * VECTOR_BYTES));
+    return chain->memory != NULL;
 }
 
-static void ended(Chain *chain, char *memory) {
-    free(memory);
+/* Make room for a candidate, all zeros. */
+static void entered(Chain *chain, int64_t parameters, const int64_t *widths) {
+    memset(chain->memory, 0, (size_t)laid(chain, NULL, parameters, widths));
+    laid(chain, chain->memory, parameters, widths);
+}
+
+static void ended(Chain *chain) {
+    free(chain->memory);
     free(chain->link);
 }
 
-/* Between [rows, columns] and [columns, wide]. */
-static void turned(const REAL *restrict x, REAL *restrict out, int64_t rows, int64_t columns, int64_t wide) {
+/* Between [rows, columns], whose rows are `apart`, and [columns, wide]. */
+static void turned(const REAL *restrict x, int64_t apart, REAL *restrict out, int64_t rows, int64_t columns,
+                   int64_t wide) {
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < columns; c++)
-            out[c * wide + r] = x[r * columns + c];
+            out[c * wide + r] = x[r * apart + c];
 }
 
-static void turned_back(const REAL *restrict x, REAL *restrict out, int64_t rows, int64_t columns, int64_t wide) {
+static void turned_back(const REAL *restrict x, int64_t wide, REAL *restrict out, int64_t apart, int64_t rows,
+                        int64_t columns) {
     for (int64_t r = 0; r < rows; r++)
         for (int64_t c = 0; c < columns; c++)
-            out[r * columns + c] = x[c * wide + r];
+            out[r * apart + c] = x[c * wide + r];
 }
 
 static void masked(REAL *restrict x, const REAL *restrict mask, int64_t count) {
@@ -128,15 +133,15 @@ static void prepared(Chain *chain, const REAL *row, const REAL *mask, const REAL
             continue;
         const REAL *own = numbers + OF(l, SLOT) * FIELDS;
         if (finds(own)) {
-            turned(row + at, link->forward, link->writes, link->reads, link->wide);
+            turned(row + at, link->apart, link->forward, link->writes, link->reads, link->wide);
             found(link->forward, link->reads, link->wide, own);
-            turned_back(link->forward, link->weight, link->writes, link->reads, link->wide);
+            turned_back(link->forward, link->wide, link->backward, link->deep, link->writes, link->reads);
         } else
-            formula(row + at, link->weight, link->writes * link->reads, own);
-        masked(link->weight, mask + at, link->writes * link->reads);
-        turned(link->weight, link->forward, link->writes, link->reads, link->wide);
+            for (int64_t n = 0; n < link->writes; n++)
+                formula(row + at + n * link->apart, link->backward + n * link->deep, link->reads, own);
         for (int64_t n = 0; n < link->writes; n++)
-            memcpy(link->backward + n * link->deep, link->weight + n * link->reads, (size_t)link->reads * sizeof(REAL));
+            masked(link->backward + n * link->deep, mask + at + n * link->apart, link->reads);
+        turned(link->backward, link->deep, link->forward, link->writes, link->reads, link->wide);
         if (bias >= 0) {
             formula(row + bias, link->bias, link->writes, own + FIELDS);
             masked(link->bias, mask + bias, link->writes);
@@ -246,14 +251,15 @@ static void collected(Chain *chain, const REAL *row, const REAL *numbers) {
     const int64_t *plan = chain->plan;
     for (int64_t l = 0; l < chain->links; l++) {
         Link *link = chain->link + l;
-        const int64_t at = OF(l, WEIGHT), bias = OF(l, BIAS);
-        if (at < 0)
+        const int64_t bias = OF(l, BIAS);
+        if (OF(l, WEIGHT) < 0)
             continue;
         const REAL *own = numbers + OF(l, SLOT) * FIELDS;
-        for (int64_t n = 0; n < link->writes; n++)
-            memcpy(chain->row + at + n * link->reads, link->on_weight + n * link->deep,
-                   (size_t)link->reads * sizeof(REAL));
-        straight(chain->row + at, row + at, link->writes * link->reads, own);
+        for (int64_t n = 0; n < link->writes; n++) {
+            const int64_t at = OF(l, WEIGHT) + n * link->apart;
+            memcpy(chain->row + at, link->on_weight + n * link->deep, (size_t)link->reads * sizeof(REAL));
+            straight(chain->row + at, row + at, link->reads, own);
+        }
         memset(link->on_weight, 0, (size_t)(link->writes * link->deep) * sizeof(REAL));
         if (bias >= 0) {
             memcpy(chain->row + bias, link->on_bias, (size_t)link->writes * sizeof(REAL));
@@ -265,20 +271,19 @@ static void collected(Chain *chain, const REAL *row, const REAL *numbers) {
 
 /* Training steps of the candidates from `first` to `last`; 1 if there is no memory.
 
-   x: [samples, features]; y: [samples]; order: [steps, candidates, rows]; counts: [steps], the rows that count;
-   pace: [steps, paces], see program.py; lr: [candidates]; rows, moments and masks: [candidates, parameters];
-   numbers: [candidates, quantizers, fields]; losses: [candidates], the summed cross entropy is added. */
-int learn(const int64_t *plan, int64_t links, const REAL *x, const int64_t *y, const int64_t *order,
-          const int64_t *counts, const REAL *pace, int64_t paces, int64_t steps, int64_t candidates, int64_t rows,
+   widths: [candidates, links], what each link of a candidate writes; x: [samples, features]; y: [samples];
+   order: [steps, candidates, rows]; counts: [steps], the rows that count; pace: [steps, paces], see program.py;
+   lr: [candidates]; rows, moments and masks: [candidates, parameters]; numbers: [candidates, quantizers, fields];
+   losses: [candidates], the summed cross entropy is added. */
+int learn(const int64_t *plan, int64_t links, const int64_t *widths, const REAL *x, const int64_t *y,
+          const int64_t *order, const int64_t *counts, const REAL *pace, int64_t paces, int64_t steps,
+          int64_t candidates, int64_t rows,
           const REAL *lr, REAL *parameters, REAL *one, REAL *two, const REAL *masks, const REAL *numbers,
           int64_t parameter_count, int64_t quantizers, double *losses, int64_t first, int64_t last) {
     Chain chain;
-    char *memory;
-    if (!begun(&chain, &memory, plan, links, parameter_count)) {
-        ended(&chain, memory);
-        return 1;
-    }
-    for (int64_t k = first; k < last; k++) {
+    const int there = begun(&chain, plan, links, parameter_count);
+    for (int64_t k = first; there && k < last; k++) {
+        entered(&chain, parameter_count, widths + k * links);
         const REAL *own = numbers + k * quantizers * FIELDS, *mask = masks + k * parameter_count;
         REAL *row = parameters + k * parameter_count;
         for (int64_t s = 0; s < steps; s++) {
@@ -297,21 +302,19 @@ int learn(const int64_t *plan, int64_t links, const REAL *x, const int64_t *y, c
                   now[1], now[2], now[3]);
         }
     }
-    ended(&chain, memory);
-    return 0;
+    ended(&chain);
+    return !there;
 }
 
 /* Summed cross entropy and right answers of the candidates on `count` samples; 1 if there is no memory. */
-int judge(const int64_t *plan, int64_t links, const REAL *x, const int64_t *y, int64_t count, const REAL *parameters,
-          const REAL *masks, const REAL *numbers, int64_t parameter_count, int64_t quantizers, double *losses,
+int judge(const int64_t *plan, int64_t links, const int64_t *widths, const REAL *x, const int64_t *y, int64_t count,
+          const REAL *parameters, const REAL *masks, const REAL *numbers, int64_t parameter_count, int64_t quantizers,
+          double *losses,
           double *right, int64_t first, int64_t last) {
     Chain chain;
-    char *memory;
-    if (!begun(&chain, &memory, plan, links, parameter_count)) {
-        ended(&chain, memory);
-        return 1;
-    }
-    for (int64_t k = first; k < last; k++) {
+    const int there = begun(&chain, plan, links, parameter_count);
+    for (int64_t k = first; there && k < last; k++) {
+        entered(&chain, parameter_count, widths + k * links);
         const REAL *own = numbers + k * quantizers * FIELDS;
         losses[k] = right[k] = 0;
         prepared(&chain, parameters + k * parameter_count, masks + k * parameter_count, own);
@@ -322,6 +325,6 @@ int judge(const int64_t *plan, int64_t links, const REAL *x, const int64_t *y, i
             losses[k] += lost(&chain, logits, y + at, NULL, rows, 1, NULL, right + k);
         }
     }
-    ended(&chain, memory);
-    return 0;
+    ended(&chain);
+    return !there;
 }

@@ -23,8 +23,8 @@ class NativeChain:
     """Training steps, and the look at validation samples, of stacks that :func:`is_chain` takes.
 
     A candidate goes through its steps by itself, some rows of a batch at a time through all layers and back:
-    its activations never leave the processor's nearest caches, and how it ends does not depend on who stands
-    in the stack beside it.
+    its activations never leave the processor's nearest caches. It computes its own neurons only, not those
+    that it is padded with, and how it ends does not depend on who stands in the stack beside it.
 
     Args:
         layout: of the stacks.
@@ -35,10 +35,12 @@ class NativeChain:
 
     def __init__(self, layout: Layout) -> None:
         self._plan = _planned(layout)
+        self._links = [index for index, (kind, _) in enumerate(layout.links) if kind != "flatten"]
         self._calls = _functions(torch.finfo(layout.dtype).bits)
 
     def learn(
         self,
+        widths: Tensor,
         x: Tensor,
         y: Tensor,
         order: Tensor,
@@ -54,6 +56,7 @@ class NativeChain:
         """Training steps one after the other; the state is changed in place.
 
         Args:
+            widths: values that each link of each candidate writes, ``[candidates, links]``.
             x: samples ``[samples, features]``.
             y: classes ``[samples]``.
             order: the samples of each batch, ``[steps, candidates, batch]``.
@@ -72,6 +75,7 @@ class NativeChain:
         steps, count, batch = order.shape
         losses = torch.zeros(count, dtype=torch.float64)
         state = (lr, rows, first, second, masks, numbers)
+        own = widths[:, self._links].contiguous()
         tensors = (x, y, order, counts, pace, *state)
         assert all(tensor.is_contiguous() for tensor in tensors)  # noqa: S101 - they are the stack's own
         at_once = max(CALL_ROWS // (count * batch), 1)
@@ -79,17 +83,18 @@ class NativeChain:
             part = slice(start, min(start + at_once, steps))
             moving = (order[part], counts[part], pace[part])
             self._call(
-                "learn", count, x, y, *moving, pace.shape[1], part.stop - start, count, batch, *state,
+                "learn", count, own, x, y, *moving, pace.shape[1], part.stop - start, count, batch, *state,
                 rows.shape[1], numbers.shape[1], losses,
             )  # fmt: skip
         return losses
 
     def judge(
-        self, x: Tensor, y: Tensor, rows: Tensor, masks: Tensor, numbers: Tensor
+        self, widths: Tensor, x: Tensor, y: Tensor, rows: Tensor, masks: Tensor, numbers: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Summed cross entropy and right answers of each candidate, ``[candidates]`` of float64.
 
         Args:
+            widths: see :meth:`learn`.
             x: samples ``[samples, features]``.
             y: classes ``[samples]``.
             rows: parameters.
@@ -98,8 +103,8 @@ class NativeChain:
         """
         losses, right = (torch.zeros(len(rows), dtype=torch.float64) for _ in range(2))
         assert all(t.is_contiguous() for t in (x, y, rows, masks, numbers))  # noqa: S101 - the stack's own
-        sizes = (rows.shape[1], numbers.shape[1])
-        self._call("judge", len(rows), x, y, len(x), rows, masks, numbers, *sizes, losses, right)
+        sizes, own = (rows.shape[1], numbers.shape[1]), widths[:, self._links].contiguous()
+        self._call("judge", len(rows), own, x, y, len(x), rows, masks, numbers, *sizes, losses, right)
         return losses, right
 
     def _call(self, name: str, candidates: int, *arguments: Tensor | int) -> None:
@@ -137,7 +142,7 @@ def _planned(layout: Layout) -> Tensor:
 @cache
 def _functions(bits: int) -> dict[str, Any]:
     """The compiled functions for floats of so many bits."""
-    arguments = {"learn": "pippppp" + "iiii" + "pppppp" + "iip", "judge": "pippi" + "ppp" + "iipp"}
+    arguments = {"learn": "pipppppp" + "iiii" + "pppppp" + "iip", "judge": "pipppi" + "ppp" + "iipp"}
     found = {}
     for name, kinds in arguments.items():
         function = getattr(library(CHAIN, bits), name)
