@@ -34,7 +34,7 @@ class Registry(Generic[T]):
         """Bind ``name`` to ``thing``; a name can be bound once only."""
         if name in self._things:
             raise ValueError(f"{self.sort} {name!r} is registered already")
-        self._things[name] = thing
+        self._things = dict(sorted([*self._things.items(), (name, thing)], key=lambda entry: entry[0]))
 
     def register(self, name: str) -> Callable[[T], T]:
         """Decorate a class or function to bind it to ``name``."""
@@ -60,12 +60,11 @@ class Registry(Generic[T]):
         return name in self._things
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._things))
+        return iter(self._things)
 
     def __len__(self) -> int:
         return len(self._things)
 
     def items(self) -> Iterator[tuple[str, T]]:
         """Names and things, sorted by name."""
-        for name in self:
-            yield name, self._things[name]
+        yield from self._things.items()

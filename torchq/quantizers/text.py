@@ -6,7 +6,8 @@ import ast
 import copy
 import difflib
 import inspect
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 from torchq.errors import QuantizerError
 from torchq.formats import Binary, FixedPoint, Float, Format, PowerOfTwo, Ternary
@@ -139,9 +140,15 @@ def _value(text: str, node: ast.expr) -> Any:
     )
 
 
+@cache
+def _parameters(cls: Any) -> tuple[inspect.Parameter, ...]:
+    """What a quantizer may be told; looking it up takes longer than making the quantizer."""
+    return tuple(p for p in inspect.signature(cls).parameters.values() if p.kind is not p.VAR_KEYWORD)
+
+
 def _bound(text: str, cls: type[Quantizer], positional: list[Any], keyword: dict[str, Any]) -> dict[str, Any]:
     """All arguments by name."""
-    known = [p for p in inspect.signature(cls).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    known = _parameters(cast("Any", cls))
     ordered = [p.name for p in known if p.kind is not p.KEYWORD_ONLY]
     if len(positional) > len(ordered):
         raise QuantizerError(
