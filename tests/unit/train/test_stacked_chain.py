@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import signal
+import time
 
 import pytest
 import torch
@@ -18,6 +21,7 @@ from torchq.train.stacked import fit_many, native
 from torchq.train.stacked.chain import Chain
 from torchq.train.stacked.layout import Layout
 from torchq.train.stacked.native.build import library
+from torchq.train.stacked.native.threads import shared
 from torchq.train.stacked.programs import chosen
 from torchq.train.stacked.reading import chain_of
 
@@ -134,6 +138,37 @@ def test_calls_of_a_few_steps_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> 
     whole = trained([1, 2])
     monkeypatch.setattr("torchq.train.stacked.native.chain.CALL_ROWS", 1)
     assert all(same(*pair) for pair in zip(whole, trained([1, 2]), strict=True))
+
+
+def test_an_interrupt_waits_for_the_threads() -> None:
+    """What they write into must not be given back before."""
+    ended: list[int] = []
+
+    def part(number: int) -> int:
+        if number == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.2)
+        ended.append(number)
+        return number
+
+    with pytest.raises(KeyboardInterrupt):
+        shared(part, [(0,), (1,), (2,)])
+    assert sorted(ended) == [1, 2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_threads_are_made_anew_in_a_process_that_was_forked() -> None:
+    assert shared(abs, [(-1,), (-2,)]) == [1, 2]
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if shared(abs, [(-1,), (-2,)]) == [1, 2] else 1)
+    until = time.monotonic() + 20
+    while (gone := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < until:
+        time.sleep(0.02)
+    if gone == (0, 0):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert gone == (child, 0)
 
 
 def test_nan_is_the_loss_of_one_candidate_alone() -> None:
