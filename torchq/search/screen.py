@@ -64,8 +64,8 @@ class Screen:
         """A point near the position that is not taken and may keep the limits, and how many were refused.
 
         From a refused point the way leads straight to the cheapest one. It begins where the limits would be
-        met if the logarithm of the cost fell evenly, for pricing takes time: in the jet recipes that is within
-        a tenth of the way of the first place that may keep them.
+        met if the logarithm of the cost fell evenly, for pricing takes time; in the jet recipes that is a
+        tenth of the way or less from the first place that may keep them.
         """
         out = set(taken)
         refused: dict[tuple[int, ...], None] = {}
