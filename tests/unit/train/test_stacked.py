@@ -253,23 +253,6 @@ def test_the_formulas_are_the_quantizers(text: str, dtype: torch.dtype) -> None:
     assert torch.allclose(through.reshape(-1), gradient, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("alpha", ["'auto'", "'auto_po2'", "'auto_po2',max_po2_exponent=-2"])
-def test_found_scales_are_the_quantizers_though_padded(alpha: str, dtype: torch.dtype) -> None:
-    """Bit for bit. (Float scales make sums that cancel or not by their order, so trainings may differ.)"""
-    quantizer = parse(f"quantized_bits(4,1,alpha={alpha})").channel_axis(0)
-    numbers = numbers_of(quantizer, dtype, inputs=7)
-    assert isinstance(numbers, Numbers)
-    for seed in range(20):
-        weight = torch.randn(8, 7, generator=torch.Generator().manual_seed(seed)).to(dtype)
-        weight[0] = 0.0
-        padded = torch.zeros(1, 9, 11, dtype=dtype)
-        padded[0, :8, :7] = weight
-        made = values(padded, columns([numbers], dtype), Families.of(numbers))[0]
-        assert torch.equal(made[:8, :7], quantizer(weight))
-        assert int(made.count_nonzero()) == int(made[:8, :7].count_nonzero())
-
-
 def test_a_training_step_stays_on_its_device() -> None:
     chains = [
         found for seed in range(2) if isinstance(found := chain_of(network(seed, batch_norm=True)), Chain)

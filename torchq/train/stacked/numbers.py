@@ -210,8 +210,8 @@ def _finding(q: ScaledQuantizer, dtype: torch.dtype, inputs: int) -> Numbers | s
 
 def _found(q: ScaledQuantizer, dtype: torch.dtype) -> Numbers | None:
     if type(q) is quantized_bits and not q.freeze_scale and q.keep_negative:
-        if q._sign:
-            return Numbers(SIGNS, low=-1.0)
+        if q._sign:  # of other units the bounds and the smallest scale are others
+            return Numbers(SIGNS, low=-1.0) if q.integer == 0 else None
         return Numbers(FOUND, high=fitting(q._high, dtype), worth=2.0**q._unsigned, unit=2.0**q.integer)
     if type(q) is binary:
         return Numbers(SIGNS, low=0.0 if q.use_01 else -1.0)
