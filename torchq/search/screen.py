@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Set
 
 from torchq.errors import TorchqError
@@ -35,7 +34,7 @@ class Screen:
         self._known: dict[tuple[int, ...], Mapping[str, float]] = {}
         self.notes: list[str] = []
         cheapest = space.at(0.0)
-        known = self._cheapest = self.costs(cheapest)
+        known = self.costs(cheapest)
         self._limits = [limit for limit in goal.wanted if limit.at_most and limit.metric in known]
         broken = [limit for limit in self._limits if not limit.met(known)]
         if broken:
@@ -63,17 +62,12 @@ class Screen:
     def nearest(self, position: Position, taken: Set[tuple[int, ...]]) -> tuple[dict[str, int] | None, int]:
         """A point near the position that is not taken and may keep the limits, and how many were refused.
 
-        From a refused point the way leads straight to the cheapest one. It begins where the limits would be
-        met if the logarithm of the cost fell evenly, for pricing takes time; in the jet recipes that is a
-        tenth of the way or less from the first place that may keep them.
+        From a refused point the way leads straight to the cheapest one.
         """
         out = set(taken)
         refused: dict[tuple[int, ...], None] = {}
-        most = 1.0
         for step in range(STEPS + 1 + AROUND):
             share = max(1.0 - step / STEPS, 0.0)
-            if share > most:
-                continue
             near = {name: share * value for name, value in position.items()}
             point = self._space.nearest(near, out)
             if point is None:
@@ -81,17 +75,6 @@ class Screen:
             if self.admits(point):
                 return point, int(bool(refused))
             key = self._space.key(point)
-            if not refused:
-                most = self._share_of(self._known[key])
             refused[key] = None
             out.add(key)
         return None, 1
-
-    def _share_of(self, known: Mapping[str, float]) -> float:
-        """Which part of the way from the cheapest point to a refused one keeps the limits, were it even."""
-        shares = [1.0]
-        for limit in self._limits:
-            low, high = self._cheapest[limit.metric], known.get(limit.metric, 0.0)
-            if 0.0 < low < limit.bound < high:
-                shares.append(math.log(limit.bound / low) / math.log(high / low))
-        return min(shares)
