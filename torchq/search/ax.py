@@ -110,11 +110,11 @@ class AxSearcher(Searcher):
             )
             return sobol_points(self.space, self.seed, first, count)
         short = sobol_points(self.space, self.seed, first, count - len(keys))
-        return [*map(self._point, keys), *short]
+        return [*map(self.space.point, keys), *short]
 
     def _batch(self, count: int) -> list[Key]:
         """A batch of fresh points, chosen by the model that Ax fits."""
-        told = {**self._told, **dict.fromkeys(self._failed, self._worst())}
+        told = {**self._told, **dict.fromkeys(self._failed, Outcome.lowest(self._told.values()))}
         order = ranked([*told.values()], self.goal)
         keys = [*told]
         pool = Pool(
@@ -122,7 +122,7 @@ class AxSearcher(Searcher):
             best=[keys[place] for place in order[:40]],
             there=[*keys, *(self.space.key(proposal.point) for proposal in self._open.values())],
             fresh=lambda key: key not in self._taken,
-            admits=lambda key: self._admits(self._point(key)),
+            admits=lambda key: self._admits(self.space.point(key)),
             generator=np.random.default_rng([self.seed, self._next]),
         )
         chosen: list[Key] = []
@@ -211,13 +211,6 @@ class AxSearcher(Searcher):
             for i, value in enumerate((*outcome.values, *outcome.margins))
         ]
 
-    def _worst(self) -> Outcome:
-        """The lowest of everything that was seen."""
-        seen = [*self._told.values()]
-        values = tuple(map(min, zip(*(outcome.values for outcome in seen), strict=True)))
-        margins = tuple(map(min, zip(*(outcome.margins for outcome in seen), strict=True)))
-        return Outcome(values, min(outcome.score for outcome in seen), margins)
-
     def _observe(self, proposal: Proposal, outcome: Outcome) -> None:
         self._told[self.space.key(proposal.point)] = outcome
 
@@ -226,9 +219,6 @@ class AxSearcher(Searcher):
 
     def _study(self, point: Point, outcome: Outcome) -> None:
         self._told[self.space.key(point)] = outcome
-
-    def _point(self, key: Key) -> dict[str, int]:
-        return {knob.name: index for knob, index in zip(self.space.knobs, key, strict=True)}
 
 
 def _parameter(index: int) -> str:

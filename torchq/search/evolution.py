@@ -73,7 +73,7 @@ class EvolutionSearcher(Searcher):
             generator = np.random.default_rng([self.seed, self._next + index])
             child = self._child(parents, generator, bred)
             bred.add(child)
-            positions.append(self._point(child))
+            positions.append(self.space.point(child))
         return positions
 
     def _parents(self) -> list[Key]:
@@ -89,12 +89,9 @@ class EvolutionSearcher(Searcher):
     def _child(self, parents: Sequence[Key], generator: np.random.Generator, bred: set[Key]) -> Key:
         for _ in range(TRIES):
             child = self._breeder.child(parents, generator)
-            if child not in bred and self._fresh(self._point(child)):
+            if child not in bred and self._fresh(self.space.point(child)):
                 break
         return child
-
-    def _point(self, key: Key) -> dict[str, int]:
-        return {knob.name: index for knob, index in zip(self.space.knobs, key, strict=True)}
 
     def _observe(self, proposal: Proposal, outcome: Outcome) -> None:
         self._told.append((self.space.key(proposal.point), outcome))

@@ -90,7 +90,7 @@ class GaussianSearcher(Searcher):
         positions = self._first(tried, first)
         positions += sobol_points(self.space, self.seed, tried + first, wanted - first)
         if wanted < count:
-            positions += [self._point(key) for key in self._batch(count - wanted)]
+            positions += [self.space.point(key) for key in self._batch(count - wanted)]
         return positions + sobol_points(self.space, self.seed, tried + len(positions), count - len(positions))
 
     # ------------------------------------------------------------------ the first points
@@ -111,20 +111,20 @@ class GaussianSearcher(Searcher):
             outcomes = [
                 Outcome(tuple(row[:objectives]), 0.0, tuple(row[objectives:])) for row in hoped.tolist()
             ]
-            spread[place] = self._point(keys[ranked(outcomes, self.goal)[0]])
+            spread[place] = self.space.point(keys[ranked(outcomes, self.goal)[0]])
         return spread
 
     # ------------------------------------------------------------------ by the model
 
     def _batch(self, count: int) -> list[Key]:
-        told = {**self._told, **dict.fromkeys(self._failed, self._worst())}
+        told = {**self._told, **dict.fromkeys(self._failed, Outcome.lowest(self._told.values()))}
         order = ranked([*told.values()], self.goal)
         keys = [*told]
         pool = Pool(
             self._sizes,
             best=[keys[place] for place in order[:40]],
             there=[*keys, *(self.space.key(proposal.point) for proposal in self._open.values())],
-            fresh=lambda key: self._fresh(self._point(key)),
+            fresh=lambda key: self._fresh(self.space.point(key)),
             generator=np.random.default_rng([self.seed, self._next]),
             final=FINAL,
         )
@@ -178,16 +178,9 @@ class GaussianSearcher(Searcher):
             return None
         if self._known is None:
             screen = self._screen
-            self._known = Known(self.goal, self._sizes, lambda key: screen.costs(self._point(key)))
+            self._known = Known(self.goal, self._sizes, lambda key: screen.costs(self.space.point(key)))
         cheapest = self.space.key(self.space.at(0.0))
         return self._known if self._known.usable(cheapest) else None
-
-    def _worst(self) -> Outcome:
-        """The lowest of everything that was seen."""
-        seen = [*self._told.values()]
-        values = tuple(map(min, zip(*(outcome.values for outcome in seen), strict=True)))
-        margins = tuple(map(min, zip(*(outcome.margins for outcome in seen), strict=True)))
-        return Outcome(values, min(outcome.score for outcome in seen), margins)
 
     # ------------------------------------------------------------------ short and full trainings
 
@@ -201,7 +194,7 @@ class GaussianSearcher(Searcher):
         wanted = count if last else round(self._full * count)
         keys = [key for key in self._told if (key, 1.0) not in self._tried]
         order = ranked([self._told[key] for key in keys], self.goal)[:wanted]
-        return [(self._point(keys[place]), 1.0) for place in order]
+        return [(self.space.point(keys[place]), 1.0) for place in order]
 
     # ------------------------------------------------------------------ what it hears
 
@@ -215,6 +208,3 @@ class GaussianSearcher(Searcher):
 
     def _study(self, point: Point, outcome: Outcome) -> None:
         self._told[self.space.key(point)] = outcome
-
-    def _point(self, key: Key) -> dict[str, int]:
-        return {knob.name: index for knob, index in zip(self.space.knobs, key, strict=True)}

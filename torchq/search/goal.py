@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,18 @@ class Outcome:
     values: tuple[float, ...]
     score: float
     margins: tuple[float, ...] = ()
+
+    @classmethod
+    def lowest(cls, outcomes: Iterable[Outcome]) -> Outcome:
+        """As bad as the worst of them in everything: what a failed trial counts as.
+
+        Args:
+            outcomes: one or more.
+        """
+        seen = tuple(outcomes)
+        values = tuple(map(min, zip(*(outcome.values for outcome in seen), strict=True)))
+        margins = tuple(map(min, zip(*(outcome.margins for outcome in seen), strict=True)))
+        return cls(values, min(outcome.score for outcome in seen), margins)
 
 
 class Goal(ABC):

@@ -138,7 +138,7 @@ class HalvingSearcher(Searcher):
     def _promoted(self, count: int) -> Sequence[tuple[Point, float]]:
         climbing = [climber for ladder in self._ladders for climber in ladder.climbing(self.goal)]
         climbing.sort(key=lambda climber: -climber[1])
-        return [(self._point(key), fidelity) for key, fidelity in climbing[:count]]
+        return [(self.space.point(key), fidelity) for key, fidelity in climbing[:count]]
 
     def _propose(self, count: int) -> Sequence[Position]:
         room = [
@@ -158,7 +158,7 @@ class HalvingSearcher(Searcher):
         begin = sum(size or 0 for size in entries) or len(self._studied)
         order = ranked([*self._studied.values()], self.goal) if self._studied else []
         keys = [*self._studied]
-        return [self._point(keys[place]) for place in order[: max(begin // self._eta, 1)]]
+        return [self.space.point(keys[place]) for place in order[: max(begin // self._eta, 1)]]
 
     def _fidelity(self) -> float:
         return self._next_ladder().rungs[0].fidelity
@@ -198,9 +198,6 @@ class HalvingSearcher(Searcher):
 
     def _study(self, point: Point, outcome: Outcome) -> None:
         self._studied[self.space.key(point)] = outcome
-
-    def _point(self, key: Key) -> dict[str, int]:
-        return {knob.name: index for knob, index in zip(self.space.knobs, key, strict=True)}
 
     @property
     def exhausted(self) -> bool:

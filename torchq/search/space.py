@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +125,10 @@ class Space:
     def key(self, point: Point) -> tuple[int, ...]:
         """The point as a hashable value, in the order of the knobs."""
         return tuple(point[knob.name] for knob in self.knobs)
+
+    def point(self, key: Sequence[int]) -> dict[str, int]:
+        """The point that a key (:meth:`key`) stands for."""
+        return {knob.name: index for knob, index in zip(self.knobs, key, strict=True)}
 
     def nearest(self, position: Position, taken: Set[tuple[int, ...]] = frozenset()) -> dict[str, int] | None:
         """The point nearest to a position that is not taken; None if all points are.
