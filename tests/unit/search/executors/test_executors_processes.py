@@ -159,13 +159,14 @@ def test_a_job_that_always_ends_its_process_fails_alone(team: ProcessExecutor) -
 
 
 SCRIPT = """
-import os, sys
+import os, signal, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from executor_evaluations import Slow, Where, job
 from torchq.search.executors import ProcessExecutor
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs the tests behind
     with ProcessExecutor(workers=1) as executor:
         executor.submit(Where(), [job(0)])
         print(int(executor.ready()[0].metrics["pid"]), flush=True)
@@ -209,7 +210,7 @@ def test_interrupting_ends_all_and_says_it_once(tmp_path: Path) -> None:
     assert search.stdout is not None
     worker = int(search.stdout.readline())
     assert search.stdout.readline() == "waiting\n"
-    time.sleep(0.5)  # Python drops an interrupt that comes while it cleans up behind an object
+    time.sleep(0.5)  # until it waits
     for pid in (worker, search.pid):  # as Ctrl-C does: to everybody
         os.kill(pid, signal.SIGINT)
     try:
