@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from torchq import Scheme, quantize
 from torchq.nn import QLinear, QReLU
-from torchq.train import History
-from torchq.train.stacked import fit_many, native
+from torchq.train import History, fit
+from torchq.train.stacked import StackReport, fit_many, native
 from torchq.train.stacked.chain import Chain
 from torchq.train.stacked.layout import Layout
 from torchq.train.stacked.native.build import library
@@ -179,6 +179,37 @@ def test_nan_is_the_loss_of_one_candidate_alone() -> None:
     bad, good = fit_many(models, samples(99, 0), samples(50, 1), epochs=1, batch_size=50, compile=True)
     assert str(bad).startswith("training: the training loss became nan in epoch 1 of 1 (learning rate 0.005)")
     assert isinstance(good, History)
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_loss_of_numbers_reads_them_as_they_are(compile: bool) -> None:
+    """Targets are classes for the cross entropy alone."""
+
+    def squared(answer: Tensor, targets: Tensor) -> Tensor:
+        return (answer[..., 0] - targets).square().mean()
+
+    x, _ = samples(200, 0, torch.float64)
+    train, valid = (x, x[:, 0] / 3), (x[:50], x[:50, 0] / 3)
+    models = [candidate(seed, dtype=torch.float64) for seed in (3, 7)]
+    alone = [candidate(seed, dtype=torch.float64) for seed in (3, 7)]
+    settings = {"epochs": 2, "batch_size": 50, "loss": squared}
+    reports: list[StackReport] = []
+    histories = fit_many(models, train, valid, compile=compile, on_report=reports.append, **settings)
+    assert not reports[0].alone
+    for history, other in zip(histories, alone, strict=True):
+        assert isinstance(history, History)
+        expected = fit(other, train, valid, **settings)
+        assert history.best.loss == pytest.approx(expected.best.loss, rel=1e-9)
+        assert history.best.valid_loss == pytest.approx(expected.best.valid_loss, rel=1e-9)
+
+
+def test_validation_samples_of_another_type_are_left_to_fit() -> None:
+    reports: list[StackReport] = []
+    with pytest.raises(RuntimeError, match=r"dtype|Float|Double"):
+        fit_many(
+            [candidate(1), candidate(2)], samples(99, 0), samples(50, 1, torch.float64), epochs=1,
+            batch_size=50, compile=True, on_report=reports.append,
+        )  # fmt: skip
 
 
 def layout_of(model: nn.Module, shape: tuple[int, ...] = (6,)) -> Layout:

@@ -79,10 +79,9 @@ class Training:
         prune_due(stack, 0)
         self._shares = [_share(batch, settings, self.layout.dtype) for batch in settings.batches]
         rows = LOOK_ROWS if programs.traced else min(LOOK_ROWS, len(settings.valid_x))
-        dtype = self.layout.dtype
-        self._x, self._y = channels_last(settings.x), settings.y.long().contiguous()
-        self._valid = channels_last(settings.valid_x).to(dtype), settings.valid_y.long().contiguous()
-        self._looks = _chunks(*self._valid, rows, dtype)
+        self._x, self._y = channels_last(settings.x), _targets(settings.y, settings)
+        self._valid = channels_last(settings.valid_x), _targets(settings.valid_y, settings)
+        self._looks = _chunks(*self._valid, rows, self.layout.dtype)
 
     @property
     def running(self) -> list[Candidate]:
@@ -229,6 +228,11 @@ class Training:
             lost += loss
             right += hits
         return (lost / samples).tolist(), (right / samples).tolist()
+
+
+def _targets(y: Tensor, settings: Settings) -> Tensor:
+    """Classes as indexes; what another loss reads stays what it is."""
+    return (y.long() if settings.loss is None else y).contiguous()
 
 
 def channels_last(x: Tensor) -> Tensor:

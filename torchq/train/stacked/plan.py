@@ -102,9 +102,10 @@ def _misfit(chain: Chain, settings: Settings) -> str | None:
         if (link.inputs or width) != width or (link.kind == "norm" and link.outputs != width):
             return f"{link.name} reads {link.inputs or link.outputs} features and gets {width}"
         width = link.outputs or width
-    if settings.x.dtype != chain.dtype:
-        kinds = [str(dtype).removeprefix("torch.") for dtype in (chain.dtype, settings.x.dtype)]
-        return f"it computes in {kinds[0]}, and the samples are {kinds[1]}"
+    for x in (settings.x, settings.valid_x):
+        if x.dtype != chain.dtype:
+            kinds = [str(dtype).removeprefix("torch.") for dtype in (chain.dtype, x.dtype)]
+            return f"it computes in {kinds[0]}, and the samples are {kinds[1]}"
     last = chain.links_with_weights[-1]
     if settings.loss is None and max(int(settings.y.max()), int(settings.valid_y.max())) >= last.outputs:
         return f"it has {last.outputs} logits, and there are more classes"
